@@ -1,0 +1,1 @@
+"""Check files: read strictly, validated whole, turned into `pgaudit.model.Check` values."""

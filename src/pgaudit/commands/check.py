@@ -1,0 +1,175 @@
+"""`pgaudit check`: audit each target, print the report, answer with a verdict."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+
+from pgaudit import __version__, audit
+from pgaudit.commands import choice, console, output, target
+from pgaudit.commands.options import Options
+from pgaudit.errors import Exit, TargetError
+from pgaudit.model import (
+    Check,
+    Failure,
+    Reason,
+    Report,
+    Result,
+    Status,
+    Target,
+    TargetReport,
+)
+from pgaudit.plan import PlannedTarget
+from pgaudit.postgres.session import Session
+from pgaudit.postgres.standin import Question
+from pgaudit.whynot import why_not
+
+
+def check(options: Options, environ: Mapping[str, str]) -> Exit:
+    """Audit and report. Raises UsageError and CheckError before anything is connected to."""
+    wanted = output.destinations(options.showing)
+    checks = choice.load(options.choosing)
+    targets = target.resolve(options.connecting, environ)
+    if options.dry_run:
+        return _plan(targets, checks, options, environ)
+    report = run(targets, checks, options, environ)
+    if report.interrupted or any(t.server is not None for t in report.targets):
+        output.write(report, wanted, options.showing, environ)
+    return verdict(report)
+
+
+def verdict(report: Report) -> Exit:
+    """Turn a report into an exit code; an incomplete audit outranks what it found."""
+    if report.interrupted:
+        return Exit.INTERRUPTED
+    if not report.complete:
+        return Exit.INCOMPLETE
+    return Exit.FINDINGS if report.gated else Exit.CLEAN
+
+
+def run(
+    targets: Sequence[Target], checks: Sequence[Check], options: Options, environ: Mapping[str, str]
+) -> Report:
+    """Audit targets one after the other; what cannot be connected to is said on stderr and kept."""
+    started, clock = datetime.now(UTC), time.monotonic()
+    with console.Progress(shown=console.watched(environ, quiet=options.showing.quiet)) as progress:
+        running = _Run(checks, options, progress)
+        try:
+            for one in targets:
+                running.target(one)
+        except KeyboardInterrupt:
+            running.interrupted = True
+    return Report(
+        version=__version__,
+        started_at=started,
+        seconds=time.monotonic() - clock,
+        fail_on=options.fail_on,
+        targets=tuple(running.reports),
+        strict=options.strict,
+        interrupted=running.interrupted,
+    )
+
+
+class _Run:
+    """The state of one run: reports so far, and whether the user stopped it."""
+
+    def __init__(
+        self, checks: Sequence[Check], options: Options, progress: console.Progress
+    ) -> None:
+        self.checks = checks
+        self.options = options
+        self.progress = progress
+        self.reports: list[TargetReport] = []
+        self.interrupted = False
+
+    def target(self, one: Target) -> None:
+        self.progress.say(
+            f"connecting to {one.label}" + (f" (from {one.origin})" if one.origin else "")
+        )
+        if self.options.showing.verbose and one.origin:
+            print(f"{one.label} comes from {one.origin}", file=sys.stderr)
+        first = True
+        try:
+            with closing(target.sessions(one, self.options.connecting)) as opened:
+                for session in opened:
+                    if isinstance(session, tuple):
+                        self.failed(session[0].label, session[1])
+                    else:
+                        self.database(session, first=first)
+                        first = False
+        except TargetError as error:
+            self.failed(one.label, error)
+
+    def database(self, session: Session, *, first: bool) -> None:
+        """Audit one database; checks of the whole server are asked in a target's first one only."""
+        server = target.described(session, self.options.connecting)
+        asked = [c for c in self.checks if first or c.scope == "database"]
+        limits = audit.Limits(self.options.connecting.timeout)
+        progress = audit.Progress(on_start=self.progress.checking, on_question=self.question)
+        try:
+            audit.audit(session, server, asked, limits, progress)
+        except KeyboardInterrupt:
+            stopped = Reason("interrupted", "the audit was interrupted before it was asked")
+            done = len(progress.results)
+            progress.results += [
+                Result(c, Status.SKIPPED, server.database, reason=stopped) for c in asked[done:]
+            ]
+            raise
+        finally:
+            self.reports.append(TargetReport(session.place, server, tuple(progress.results)))
+
+    def question(self, check: Check, question: Question) -> None:
+        if self.options.showing.verbose > 1:
+            self.progress.clear()
+            print(f"-- {check.id}\n{question.text};", file=sys.stderr)
+
+    def failed(self, label: str, error: TargetError) -> None:
+        self.progress.clear()
+        print(*error.lines(), sep="\n", file=sys.stderr)
+        failure = Failure(error.message, error.server, error.hint)
+        self.reports.append(TargetReport(label, None, failure=failure))
+
+
+def _plan(
+    targets: Sequence[Target], checks: Sequence[Check], options: Options, environ: Mapping[str, str]
+) -> Exit:
+    """Print what would run and what would not, and ask no check."""
+    from pgaudit.render import plan
+
+    planned: list[PlannedTarget] = []
+    for one in targets:
+        planned += _planned(one, checks, options)
+    if all(p.server is None for p in planned):
+        return Exit.INCOMPLETE
+    showing = options.showing
+    style = console.style(
+        sys.stdout, environ, color=showing.color, verbose=showing.verbose, quiet=showing.quiet
+    )
+    written = plan.write_json if (showing.format or "").startswith("json") else plan.render
+    output.emit(written(planned, style))
+    return Exit.INCOMPLETE if any(p.failure for p in planned) else Exit.CLEAN
+
+
+def _planned(one: Target, checks: Sequence[Check], options: Options) -> list[PlannedTarget]:
+    planned: list[PlannedTarget] = []
+    try:
+        with closing(target.sessions(one, options.connecting)) as opened:
+            for session in opened:
+                if isinstance(session, tuple):
+                    planned.append(_unreachable(session[0].label, session[1]))
+                    continue
+                server = target.described(session, options.connecting)
+                asked = [c for c in checks if not planned or c.scope == "database"]
+                entries = tuple((c, why_not(c, server)) for c in asked)
+                planned.append(PlannedTarget(session.place, server, entries, None))
+    except TargetError as error:
+        planned.append(_unreachable(one.label, error))
+    return planned
+
+
+def _unreachable(label: str, error: TargetError) -> PlannedTarget:
+    print(*error.lines(), sep="\n", file=sys.stderr)
+    return PlannedTarget(label, None, (), Failure(error.message, error.server, error.hint))

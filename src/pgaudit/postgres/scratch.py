@@ -1,0 +1,138 @@
+"""Connections to throwaway servers, for the demo and for proofs: nothing is read-only here."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Iterator, Sequence
+
+import psycopg
+from psycopg import conninfo as libpq
+from psycopg.rows import TupleRow
+
+from pgaudit import quote
+
+Connection = psycopg.Connection[TupleRow]
+
+_STATEMENT_PART = re.compile(
+    r"""--[^\n]*            # a comment to the end of the line
+      | /\*.*?\*/           # a comment in brackets
+      | '(?:[^']|'')*'      # a literal
+      | "(?:[^"]|"")*"      # an identifier
+      | (\$\w*\$).*?\1      # a dollar-quoted body
+      | ;                   # the end of a statement
+      | [^;'"$/-]+ | .      # anything else
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+_SETTLE_SECONDS = 3.0
+
+
+def connect(
+    conninfo: str, *, application_name: str = "pgaudit proof", autocommit: bool = True
+) -> Connection:
+    """Open a connection. psycopg.Error passes through."""
+    return psycopg.connect(conninfo, application_name=application_name, autocommit=autocommit)
+
+
+def statements(script: str) -> list[str]:
+    """Split a script at the semicolons that end statements.
+
+    >>> statements("SELECT ';'; DO $$ BEGIN; END $$; -- done;")
+    ["SELECT ';'", 'DO $$ BEGIN; END $$']
+    """
+    split, current = [], ""
+    for part in _STATEMENT_PART.finditer(script):
+        if part[0] == ";":
+            split.append(current)
+            current = ""
+        else:
+            current += part[0]
+    split.append(current)
+    return [text.strip() for text in split if _says_something(text)]
+
+
+def _says_something(text: str) -> bool:
+    return bool(re.sub(r"--[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL).strip())
+
+
+def run(conninfo: str, script: str, *, application_name: str = "pgaudit proof") -> None:
+    """Run a script on a connection of its own, each statement for itself, then close it.
+
+    Statements such as CREATE INDEX CONCURRENTLY and VACUUM refuse to share a transaction. Closing the
+    connection is what makes the server flush its statistics. psycopg.Error passes through.
+    """
+    with contextlib.closing(connect(conninfo, application_name=application_name)) as connection:
+        for statement in statements(script):
+            connection.execute(statement.encode())
+
+
+@contextlib.contextmanager
+def database(conninfo: str, name: str, *, extensions: Sequence[str] = ()) -> Iterator[str]:
+    """Create a database, yield how to connect to it, and drop it.
+
+    Extensions go into a schema of their own, because a check may not rely on `public`.
+    """
+    quoted = quote.identifier(name)
+    made = libpq.make_conninfo(conninfo, dbname=name)
+    with contextlib.closing(connect(conninfo)) as admin:
+        # Copying files is quicker than logging every block where nothing needs to survive a crash.
+        copying = " STRATEGY file_copy" if admin.info.server_version >= 150000 else ""
+        admin.execute(f"CREATE DATABASE {quoted} TEMPLATE template0{copying}".encode())
+    # No connection of ours stays open meanwhile: checks of sessions would see it.
+    try:
+        if extensions:
+            path = '"$user", public, extensions'
+            listed = (
+                f"CREATE EXTENSION {quote.identifier(e)} SCHEMA extensions;" for e in extensions
+            )
+            run(conninfo, f"ALTER DATABASE {quoted} SET search_path = {path}")
+            run(
+                made,
+                f"CREATE SCHEMA extensions; GRANT USAGE ON SCHEMA extensions TO PUBLIC; {''.join(listed)}",
+            )
+        yield made
+    finally:
+        run(conninfo, f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")
+
+
+@contextlib.contextmanager
+def held(conninfo: str, scripts: Sequence[str]) -> Iterator[None]:
+    """Run each script on a connection that stays open, in order, while the body runs.
+
+    A script that waits for a lock (or sleeps) is left waiting. At the end the sessions are terminated.
+    """
+    with contextlib.closing(connect(conninfo)) as watcher, contextlib.ExitStack() as stack:
+        for script in scripts:
+            session = stack.enter_context(
+                contextlib.closing(connect(conninfo, application_name="proof"))
+            )
+            stack.callback(_terminate, watcher, session.info.backend_pid)
+            session.pgconn.send_query(script.encode())
+            _settled(watcher, session.info.backend_pid)
+        yield
+
+
+def _settled(watcher: Connection, pid: int) -> None:
+    """Wait until a session has done what it was told, or waits for something itself."""
+    end = time.monotonic() + _SETTLE_SECONDS
+    while time.monotonic() < end:
+        row = watcher.execute(
+            "SELECT state = 'active', wait_event_type FROM pg_stat_activity WHERE pid = %s", (pid,)
+        ).fetchone()
+        # query_start is set with the state, so a session that was never asked anything is "idle" too;
+        # send_query has written to the socket by now, and one more look tells them apart.
+        if row is None or not row[0] or row[1] in ("Lock", "Timeout"):
+            time.sleep(0.05)
+            again = watcher.execute(
+                "SELECT state = 'active', wait_event_type FROM pg_stat_activity WHERE pid = %s",
+                (pid,),
+            ).fetchone()
+            if again == row:
+                return
+        time.sleep(0.01)
+
+
+def _terminate(watcher: Connection, pid: int) -> None:
+    watcher.execute("SELECT pg_terminate_backend(%s)", (pid,))

@@ -1,0 +1,121 @@
+"""A statistics view as this server has it → a SELECT that presents it in its newest shape.
+
+Columns and whole views come, go and are renamed between majors and extension versions; most tools
+that read them break there. `views.json` says what each view's columns are in the newest release that
+pgaudit knows, with the first (and last) major that has them; `FORMER` says where an older server
+keeps the same fact. What an older server cannot know is NULL, a view that it does not have is empty.
+Columns that only older servers have follow the newest ones, so that a query for those can use them.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+import json
+from collections.abc import Mapping
+
+from pgaudit import quote
+
+Columns = Mapping[str, str]
+"""Column name to type, in order."""
+
+STATEMENTS = "pg_stat_statements"
+EXTENSION_VIEWS: Mapping[str, str] = {
+    "pg_stat_statements": STATEMENTS,
+    "pg_stat_statements_info": STATEMENTS,
+}
+"""Views that an extension brings, and which."""
+
+FORMER: Mapping[str, Mapping[str, str]] = {
+    # pg_stat_statements 1.11 (PostgreSQL 17) told shared from local block times.
+    "pg_stat_statements": {
+        "shared_blk_read_time": "blk_read_time",
+        "shared_blk_write_time": "blk_write_time",
+    },
+    # PostgreSQL 18 counts bytes instead of operations of op_bytes each.
+    "pg_stat_io": {
+        "read_bytes": "reads * op_bytes",
+        "write_bytes": "writes * op_bytes",
+        "extend_bytes": "extends * op_bytes",
+    },
+    # PostgreSQL 17 moved these from pg_stat_bgwriter to a view of their own.
+    "pg_stat_checkpointer": {
+        "num_timed": "checkpoints_timed",
+        "num_requested": "checkpoints_req",
+        "write_time": "checkpoint_write_time",
+        "sync_time": "checkpoint_sync_time",
+        "buffers_written": "buffers_checkpoint",
+        "stats_reset": "stats_reset",
+    },
+    # PostgreSQL 17 renamed it; the meaning (dead items collected so far) is the same.
+    "pg_stat_progress_vacuum": {"num_dead_item_ids": "num_dead_tuples"},
+    # PostgreSQL 19 tells tables from sequences.
+    "pg_stat_subscription_stats": {"sync_table_error_count": "sync_error_count"},
+}
+"""View to column to the expression that an older server has for it."""
+
+FORMER_VIEW: Mapping[str, str] = {"pg_stat_checkpointer": "pg_stat_bgwriter"}
+"""Where an older server keeps what is now a view of its own."""
+
+
+@functools.cache
+def _known() -> Mapping[str, Mapping[str, list[str | int]]]:
+    text = (importlib.resources.files(__package__) / "views.json").read_text(encoding="utf-8")
+    loaded: dict[str, dict[str, list[str | int]]] = json.loads(text)
+    return loaded
+
+
+def newest(view: str) -> Columns:
+    """Return the columns of a view in its newest shape, then those that only older servers have.
+
+    Empty for a view that pgaudit does not know.
+    """
+    return {name: str(entry[0]) for name, entry in _known().get(view, {}).items()}
+
+
+def of_major(view: str, major: int) -> tuple[str, ...]:
+    """Return the columns that a view has on a major version with its own extension versions."""
+    return tuple(
+        name
+        for name, (_, first, *last) in _known().get(view, {}).items()
+        if int(first) <= major and all(major <= int(end) for end in last)
+    )
+
+
+def names() -> tuple[str, ...]:
+    """Return every statistics view that pgaudit knows."""
+    return tuple(_known())
+
+
+def select(view: str, shapes: Mapping[str, tuple[str, ...]], schemas: Mapping[str, str]) -> str:
+    """Return the SELECT that presents `view` in its newest shape on a server with `shapes`.
+
+    `shapes` maps each view to its columns there, `schemas` an extension to its schema.
+    """
+    source = view if shapes.get(view) else FORMER_VIEW.get(view, view)
+    present = shapes.get(source, ())
+    columns = newest(view) or dict.fromkeys(present, "")
+    listed = ", ".join(_column(view, name, kind, present) for name, kind in columns.items())
+    if not present:
+        return f"SELECT {listed} WHERE false"
+    schema = schemas.get(EXTENSION_VIEWS.get(source, ""), "pg_catalog")
+    return f"SELECT {listed} FROM {quote.qualified((schema, source))}"
+
+
+def _column(view: str, name: str, kind: str, present: tuple[str, ...]) -> str:
+    quoted = quote.identifier(name)
+    former = FORMER.get(view, {}).get(name)
+    # "stats_reset" stands in both the old and the new view, so a column of that name comes first.
+    if name in present:
+        return quoted
+    if former and former.split()[0] in present:
+        return f"{former} AS {quoted}"
+    return f"NULL::{writable(kind)} AS {quoted}"
+
+
+def writable(kind: str) -> str:
+    """Return a type that a NULL or a canned value can be written in.
+
+    `anyarray` is a pseudo-type that only pg_stats may use.
+    """
+    return "text" if kind == "anyarray" else kind

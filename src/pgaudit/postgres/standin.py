@@ -1,0 +1,141 @@
+"""A check's SQL, its parameters and a server → the one statement that is sent.
+
+The SQL is never sent bare. It becomes the inside of `WITH <stand-ins> SELECT * FROM ( … ) AS finding`,
+so that the server itself refuses a second statement, a data-modifying WITH, COPY, SET and COMMIT. Each
+statistics view that it reads is replaced by a common table expression of the same name: the
+view in its newest shape, or the canned rows of a proof.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from pgaudit import quote, sqltext
+from pgaudit.model import Extension, Parameter
+from pgaudit.postgres import shape
+from pgaudit.units import KINDS, Value
+
+Given = Mapping[str, Sequence[Mapping[str, object]]]
+"""Canned rows for views: view to rows, each a mapping of column to a JSON value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One statement with `$1` parameters; `offset` is where the check's own SQL starts in it."""
+
+    text: str
+    parameters: tuple[object, ...] = ()
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the stand-ins of a question are made of: the server's views, and canned rows."""
+
+    shapes: Mapping[str, tuple[str, ...]]
+    extensions: Mapping[str, Extension]
+    given: Given
+
+    @property
+    def schemas(self) -> dict[str, str]:
+        """Each extension's schema."""
+        return {name: extension.schema for name, extension in self.extensions.items()}
+
+
+def question(
+    sql: str,
+    *,
+    label: str,
+    reads: Sequence[str],
+    parameters: Mapping[str, Parameter],
+    surroundings: Surroundings,
+    limit: int,
+) -> Question:
+    """Wrap a check's SQL; `label` is shown to whoever watches the server, `limit` caps the rows."""
+    values: list[object] = []
+    standins = [_standin(view, surroundings, values) for view in reads]
+    mark = f"/* pgaudit: {label} */"
+    head = f"WITH {mark} {', '.join(standins)}\nSELECT * FROM (\n" if standins else (
+        f"SELECT {mark} * FROM (\n"
+    )  # fmt: skip
+    body = _schemas(sql, surroundings.schemas)
+    body = _numbered(body, parameters, values)
+    return Question(f"{head}{body}\n) AS finding LIMIT {limit}", tuple(values), len(head))
+
+
+def for_psql(
+    sql: str, *, reads: Sequence[str], parameters: Mapping[str, Parameter], major: int
+) -> str:
+    """Return a check's SQL with parameters as literals, ready for psql on a major version.
+
+    Extensions are taken to be in `public`, with the version that belongs to that major.
+    """
+    shapes = {view: shape.of_major(view, major) for view in shape.names()}
+    surroundings = Surroundings(shapes, {}, {})
+    schemas = dict.fromkeys(shape.EXTENSION_VIEWS.values(), "public")
+    standins = [f"{quote.identifier(v)} AS ({shape.select(v, shapes, schemas)})" for v in reads]
+    body = _schemas(sql, {**surroundings.schemas, **_all_public(sql)})
+    body = sqltext.PLACEHOLDER.sub(lambda m: _literal(parameters[m[1]]), body).replace("%%", "%")
+    head = f"WITH {', '.join(standins)}\n" if standins else ""
+    return (
+        "SET search_path = pg_catalog, pg_temp;\n"
+        f"{head}SELECT * FROM (\n{body.rstrip()}\n) AS finding;\n"
+    )
+
+
+def _standin(view: str, surroundings: Surroundings, values: list[object]) -> str:
+    name = quote.identifier(view)
+    if view not in surroundings.given:
+        return f"{name} AS ({shape.select(view, surroundings.shapes, surroundings.schemas)})"
+    values.append(json.dumps(list(surroundings.given[view])))
+    columns = shape.newest(view)
+    typed = ", ".join(f"{quote.identifier(c)} {shape.writable(k)}" for c, k in columns.items())
+    # jsonb_to_recordset types the canned rows as the view would.
+    return (
+        f"{name} AS (SELECT * FROM jsonb_to_recordset(${len(values)}::jsonb) AS canned ({typed}))"
+    )
+
+
+def _numbered(sql: str, parameters: Mapping[str, Parameter], values: list[object]) -> str:
+    numbers: dict[str, int] = {}
+
+    def number(found: re.Match[str]) -> str:
+        name = found[1]
+        if name not in numbers:
+            values.append(_adapted(parameters[name]))
+            numbers[name] = len(values)
+        return f"${numbers[name]}::{KINDS[parameters[name].type].sql}"
+
+    return sqltext.PLACEHOLDER.sub(number, sql).replace("%%", "%")
+
+
+def _schemas(sql: str, schemas: Mapping[str, str]) -> str:
+    """Fill `{extension}` with the quoted schema of an extension that the server has."""
+    for extension, schema in schemas.items():
+        sql = sql.replace(f"{{{extension}}}", quote.identifier(schema))
+    return sql
+
+
+def _all_public(sql: str) -> dict[str, str]:
+    return dict.fromkeys(re.findall(r"\{([a-z_]\w*)\}\.", sql), "public")
+
+
+def _adapted(parameter: Parameter) -> object:
+    value = parameter.default
+    if parameter.type == "duration":
+        return timedelta(seconds=float(str(value)))
+    if parameter.type == "percent":
+        return Decimal(str(value))
+    return value
+
+
+def _literal(parameter: Parameter) -> str:
+    kind = KINDS[parameter.type]
+    value: Value = parameter.default
+    text = f"{value} seconds" if parameter.type == "duration" else str(value)
+    return f"{quote.literal(text)}::{kind.sql}"

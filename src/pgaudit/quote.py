@@ -1,0 +1,70 @@
+"""The only SQL quoting in the program: identifiers, literals, and names for people to read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
+
+
+def identifier(name: str) -> str:
+    r"""Quote a name as an SQL identifier, always, so that no list of reserved words is needed.
+
+    What a terminal would not show as itself (control characters, line ends, bidirectional marks)
+    is written in PostgreSQL's Unicode escapes, so that a printed statement is one line and safe
+    to look at, and still runs: https://www.postgresql.org/docs/current/sql-syntax-lexical.html
+
+    >>> print(identifier("Orders by note"), identifier('a"b'), identifier("x\x1b[2J"))
+    "Orders by note" "a""b" U&"x\001b[2J"
+    """
+    return _quoted(name, '"')
+
+
+def literal(value: str) -> str:
+    r"""Quote text as an SQL string literal, under standard_conforming_strings.
+
+    >>> print(literal("it's"), literal("C:\\new"), literal("a\nb"))
+    'it''s' 'C:\new' U&'a\000ab'
+    """
+    return _quoted(value, "'")
+
+
+def qualified(parts: Sequence[str]) -> str:
+    """Quote a qualified name for SQL.
+
+    >>> qualified(["public", "orders"])
+    '"public"."orders"'
+    """
+    return ".".join(map(identifier, parts))
+
+
+NUMBERED = frozenset({"query", "session", "setting", "server"})
+"""Kinds of objects whose names are no SQL identifiers, such as a statement's number."""
+
+
+def display(parts: Sequence[str], kind: str = "") -> str:
+    """Write a qualified name for people, quoted only where PostgreSQL would otherwise misread it.
+
+    >>> display(["public", "orders"]), display(["public", "Old name"]), display(["42"], "query")
+    ('public.orders', 'public."Old name"', '42')
+    """
+    if kind in NUMBERED:
+        return " ".join(parts)
+    return ".".join(p if _PLAIN.match(p) else identifier(p) for p in parts)
+
+
+def _quoted(text: str, mark: str) -> str:
+    doubled = text.replace(mark, mark * 2)
+    if text.isprintable():
+        return f"{mark}{doubled}{mark}"
+    return f"U&{mark}{''.join(map(_escaped, doubled))}{mark}"
+
+
+def _escaped(character: str) -> str:
+    if character == "\\":
+        return "\\\\"
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\{code:04x}" if code < 0x10000 else f"\\+{code:06x}"

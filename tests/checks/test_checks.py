@@ -1,0 +1,134 @@
+"""Every built-in check on every major: its proofs, its contract, silence on health, a standby."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator
+
+import pytest
+
+import postgres
+from pgaudit import audit
+from pgaudit.catalog import find
+from pgaudit.model import Check, Proof, Severity, Status
+from pgaudit.postgres import embedded, probe, scratch
+from pgaudit.proof import Bench
+
+CHECKS = find.checks(find.sources(), proofs=True)
+CASES = [
+    pytest.param(check, proof, id=f"{check.id}: {proof.name}")
+    for check in CHECKS
+    for proof in check.proofs
+]
+EACH = pytest.mark.parametrize("check", CHECKS, ids=lambda c: c.id)
+
+HEALTHY_SCHEMA = """
+CREATE TABLE customer (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email text NOT NULL UNIQUE,
+  joined_at timestamptz NOT NULL DEFAULT now());
+CREATE TABLE purchase (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  customer_id bigint NOT NULL REFERENCES customer, placed_at timestamptz NOT NULL DEFAULT now());
+CREATE INDEX purchase_customer_id_idx ON purchase (customer_id);
+INSERT INTO customer (email) SELECT g || '@example.org' FROM generate_series(1, 2000) g;
+INSERT INTO purchase (customer_id) SELECT 1 + mod(g, 2000) FROM generate_series(1, 10000) g;
+"""
+# In a session of its own: counters that a session has not reported yet are added after its ANALYZE.
+HEALTHY_USE = (
+    "ANALYZE; SELECT count(*) FROM purchase JOIN customer ON customer.id = purchase.customer_id"
+)
+
+
+@pytest.fixture(scope="session")
+def bench(server: postgres.Server) -> Iterator[Bench]:
+    with Bench.on(server.conninfo) as made:
+        yield made
+
+
+@pytest.mark.parametrize(("check", "proof"), CASES)
+def test_proof(bench: Bench, check: Check, proof: Proof) -> None:
+    outcome = bench.prove(check, proof)
+    if outcome.skipped:
+        pytest.skip(outcome.skipped)
+    assert not outcome.faults, "\n".join(outcome.faults)
+
+
+def without_window(check: Check) -> Check:
+    """Take the age of the evidence out, so that the SQL runs on a server that is seconds old."""
+    return dataclasses.replace(check, evidence=None)
+
+
+@EACH
+def test_contract(server: postgres.Server, contract_database: str, check: Check) -> None:
+    """As a bare pg_monitor member it returns the declared columns, or is skipped for a declared reason."""
+    with postgres.session(contract_database, user="reader") as session:
+        known = probe.probe(session, timeout=10)
+        result = audit.ask(session, known, without_window(check))
+    if result.status is Status.SKIPPED:
+        assert result.reason is not None
+        assert result.reason.kind in {"version", "role", "extension", "setting", "privilege"}
+        if result.reason.kind == "privilege":
+            assert result.reason.privilege not in known.memberships
+        return
+    assert result.status in (Status.PASSED, Status.FAILED), result.reason
+
+
+@pytest.fixture(scope="module")
+def contract_database(server: postgres.Server) -> Iterator[str]:
+    with server.database(extensions=("pg_stat_statements",)) as made:
+        yield made
+
+
+@pytest.mark.parametrize("schema", ["", HEALTHY_SCHEMA], ids=["fresh cluster", "ordinary schema"])
+def test_healthy_cluster_is_quiet(server: postgres.Server, schema: str) -> None:
+    with server.database(extensions=("pg_stat_statements",)) as made:
+        scratch.run(made, schema)
+        scratch.run(made, HEALTHY_USE if schema else "")
+        with postgres.session(made) as session:
+            known = probe.probe(session, timeout=10)
+            results = audit.audit(session, known, [without_window(c) for c in CHECKS])
+    assert [r.reason for r in results if r.status is Status.ERRORED] == []
+    loud = [f.message for r in results for f in r.findings if f.severity >= Severity.WARNING]
+    assert loud == []
+
+
+@pytest.fixture(scope="module")
+def standby(server: postgres.Server) -> Iterator[str]:
+    if server.base is None or server.binaries is None:
+        pytest.skip("a standby needs a server that the tests started")
+    if not (server.binaries / "pg_basebackup").exists():
+        pytest.skip(f"{server.binaries} has no pg_basebackup")
+    with contextlib.ExitStack() as stack:
+        yield stack.enter_context(
+            embedded.standby(
+                {**os.environ, "PGAUDIT_PG_BIN": str(server.binaries)}, server.conninfo
+            )
+        ).conninfo
+
+
+def test_standby(standby: str) -> None:
+    """On a standby every check runs or is skipped with a reason; none errors."""
+    with postgres.session(standby, user="reader") as session:
+        known = probe.probe(session, timeout=10)
+        results = audit.audit(session, known, [without_window(c) for c in CHECKS])
+    assert known.standby
+    assert [(r.check.id, r.reason) for r in results if r.status is Status.ERRORED] == []
+    for result in results:
+        if result.check.role == "primary":
+            assert result.status is Status.SKIPPED
+            assert result.reason is not None
+            assert result.reason.kind in {"role", "extension", "version"}
+
+
+def test_every_check_fires_and_stays_silent() -> None:
+    for check in CHECKS:
+        assert any(p.expect for p in check.proofs), f"{check.id} has no proof that fires"
+        assert any(p.expect == () for p in check.proofs), f"{check.id} has no proof of silence"
+
+
+def test_remedies_are_proven() -> None:
+    """A remedy that is printed was run: at least one proof of its check shows that it works."""
+    unproven = [c.id for c in CHECKS if c.remedy.sql and not any(p.remedied for p in c.proofs)]
+    assert unproven == []

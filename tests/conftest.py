@@ -1,0 +1,74 @@
+"""Fixtures: `server` is a running PostgreSQL of every major under test, `database` a fresh one on it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+
+import postgres
+from pgaudit.postgres.embedded import ServerError
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write what renderers say now")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "pg(spec): the majors a test is for, such as '>=16'")
+
+
+def pytest_report_header() -> list[str]:
+    lines = []
+    for name in postgres.wanted():
+        try:
+            found = postgres.binaries(name) if name.isalnum() else None
+            lines.append(f"PostgreSQL {name}: {found or 'not to be had here'}")
+        except ServerError as error:
+            lines.append(f"PostgreSQL {name}: {error.message} {error.server or ''}")
+    return lines
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every test that needs a server once for each major, one worker a major."""
+    if "server" in metafunc.fixturenames:
+        parameters = [
+            pytest.param(name, id=f"pg{name}", marks=pytest.mark.xdist_group(name))
+            for name in postgres.wanted()
+        ]
+        metafunc.parametrize("server", parameters, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> Iterator[postgres.Server]:
+    """A running server; missing ones fail in CI and are skipped elsewhere."""
+    name = request.param
+    with contextlib.ExitStack() as stack:
+        try:
+            started = stack.enter_context(postgres.serve(name))
+        except ServerError as error:
+            said = " ".join(error.lines())
+            if postgres.must_run() and name not in postgres.OPTIONAL:
+                pytest.fail(said)
+            pytest.skip(said)
+        yield started
+
+
+@pytest.fixture
+def database(server: postgres.Server) -> Iterator[str]:
+    """How to connect to a fresh database as its superuser."""
+    with server.database() as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _majors(request: pytest.FixtureRequest) -> None:
+    """Skip a test marked pg('>=16') on older majors."""
+    marker = request.node.get_closest_marker("pg")
+    if marker is None:
+        return
+    started = request.getfixturevalue("server")
+    first = int(marker.args[0].removeprefix(">="))
+    if started.major < first:
+        pytest.skip(f"for PostgreSQL {first} and newer")

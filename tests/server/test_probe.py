@@ -1,0 +1,151 @@
+"""What is true of a server, and views in one shape on every major."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from psycopg import conninfo
+
+import postgres
+from pgaudit.catalog import find
+from pgaudit.errors import TargetError
+from pgaudit.postgres import probe, scratch, shape
+from pgaudit.postgres.standin import Surroundings, question
+
+
+def test_facts(server: postgres.Server, database: str) -> None:
+    with postgres.session(database, user="reader") as session:
+        known = probe.probe(session, timeout=5)
+    assert known.major == server.major
+    assert known.version == server.version
+    assert known.user == "reader"
+    assert not known.superuser
+    assert not known.standby
+    assert {"pg_monitor", "pg_read_all_stats", "pg_read_all_settings"} <= known.memberships
+    assert known.role == "primary"
+    assert "pg_stat_statements" in known.available
+    assert known.extensions.keys() == {"plpgsql"}
+    assert known.windows["pg_stat_database"].start <= known.now
+
+
+def test_rights_of_nobody(database: str) -> None:
+    with postgres.session(database, user="nobody") as session:
+        known = probe.probe(session, timeout=5)
+    assert "pg_read_all_stats" not in known.memberships
+    assert "pg_read_all_stats" in known.roles
+
+
+def test_extension_in_any_schema(server: postgres.Server) -> None:
+    with server.database() as made:
+        scratch.run(
+            made, 'CREATE SCHEMA "Odd one"; CREATE EXTENSION pg_stat_statements SCHEMA "Odd one"'
+        )
+        with postgres.session(made) as session:
+            known = probe.probe(session, timeout=5)
+            asked = question(
+                "SELECT count(*) AS n FROM pg_stat_statements",
+                label="test", reads=["pg_stat_statements"], parameters={},
+                surroundings=Surroundings(known.shapes, known.extensions, {}), limit=1,
+            )  # fmt: skip
+            assert session.ask([asked], timeout=5)[0].rows[0][0] > 0
+    assert known.extensions["pg_stat_statements"].schema == "Odd one"
+    assert known.windows["pg_stat_statements"].source == "reset stamp"
+
+
+def test_extension_whose_library_is_not_loaded() -> None:
+    with postgres.serve(postgres.wanted()[0], {"shared_preload_libraries": ""}) as bare:
+        scratch.run(bare.conninfo, "CREATE EXTENSION pg_stat_statements")
+        with postgres.session(bare.conninfo) as session:
+            known = probe.probe(session, timeout=5)
+    assert not known.extensions["pg_stat_statements"].loaded
+    assert "pg_stat_statements" not in known.shapes
+
+
+@pytest.fixture(scope="module")
+def prepared(server: postgres.Server) -> str:
+    scratch.run(server.conninfo, "CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+    return server.conninfo
+
+
+def test_shapes_are_what_this_major_has(server: postgres.Server, prepared: str) -> None:
+    """views.json tells each major's columns truly; if a new release adds some, this says so."""
+    with postgres.session(prepared) as session:
+        known = probe.probe(session, timeout=5)
+    for view in shape.names():
+        assert set(shape.of_major(view, server.major)) == set(known.shapes.get(view, ())), view
+
+
+@pytest.mark.parametrize("view", shape.names())
+def test_every_view_in_its_newest_shape(prepared: str, view: str) -> None:
+    """On every major the view answers with the newest columns, and really holds what it should."""
+    with postgres.session(prepared) as session:
+        known = probe.probe(session, timeout=5)
+        asked = question(
+            f"SELECT * FROM {view}", label="test", reads=[view], parameters={},
+            surroundings=Surroundings(known.shapes, known.extensions, {}), limit=5,
+        )  # fmt: skip
+        answer = session.ask([asked], timeout=5)[0]
+    assert answer.columns == tuple(shape.newest(view))
+
+
+def test_moved_counters_keep_their_values(prepared: str) -> None:
+    with contextlib.closing(scratch.connect(prepared)) as admin:
+        admin.execute("CHECKPOINT")
+    with postgres.session(prepared) as session:
+        known = probe.probe(session, timeout=5)
+        asked = question(
+            "SELECT num_requested FROM pg_stat_checkpointer", label="test",
+            reads=["pg_stat_checkpointer"], parameters={},
+            surroundings=Surroundings(known.shapes, known.extensions, {}), limit=1,
+        )  # fmt: skip
+        assert session.ask([asked], timeout=5)[0].rows[0][0] >= 0
+
+
+def test_canned_rows_are_typed_as_the_view(database: str) -> None:
+    given = {
+        "pg_stat_replication": [{"pid": 7, "replay_lag": "5 minutes", "application_name": "it's"}]
+    }
+    with postgres.session(database) as session:
+        known = probe.probe(session, timeout=5)
+        asked = question(
+            "SELECT pid, extract(epoch FROM replay_lag)::int AS lag, application_name, state "
+            "FROM pg_stat_replication",
+            label="test", reads=["pg_stat_replication"], parameters={},
+            surroundings=Surroundings(known.shapes, known.extensions, given), limit=5,
+        )  # fmt: skip
+        assert session.ask([asked], timeout=5)[0].rows == ((7, 300, "it's", None),)
+
+
+def test_psql_runs_what_explain_prints(server: postgres.Server, prepared: str) -> None:
+    from pgaudit.postgres import standin
+
+    for check in find.checks(find.sources()):
+        variant = check.variant(server.major)
+        sql = check.queries[variant] if variant else None
+        if sql:
+            text = standin.for_psql(
+                sql, reads=check.reads, parameters=check.parameters, major=server.major
+            )
+            with contextlib.closing(scratch.connect(prepared)) as admin:
+                for statement in scratch.statements(text):
+                    admin.execute(statement.encode())
+
+
+def test_a_server_that_is_no_postgresql_says_so(database: str) -> None:
+    """A role that may not even read pg_settings stands for a server that answers otherwise."""
+    scratch.run(
+        database, "REVOKE ALL ON FUNCTION pg_catalog.pg_postmaster_start_time() FROM PUBLIC"
+    )
+    with postgres.session(database, user="nobody") as session, pytest.raises(TargetError) as caught:
+        probe.probe(session, timeout=5)
+    assert "pg_postmaster_start_time" in (caught.value.server or "")
+
+
+def test_databases_without_templates(server: postgres.Server, database: str) -> None:
+    name = conninfo.conninfo_to_dict(database)["dbname"]
+    with postgres.session(server.conninfo) as session:
+        names = probe.databases(session, timeout=5)
+    assert name in names
+    assert "template0" not in names
+    assert "template1" not in names
