@@ -25,6 +25,7 @@ from pgaudit.errors import Exit, PgauditError
 
 NOBODY = 65534
 START_SECONDS = 30.0
+REMOVALS = 40
 _NAMESPACE = ("unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}")
 PORT = "5432"
 _SETTINGS: Mapping[str, str] = {
@@ -138,7 +139,7 @@ def _running(
     finally:
         if not kept:
             _stop(process)
-            shutil.rmtree(base, ignore_errors=True)
+            _remove(base)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,17 +158,24 @@ class _Runner:
     def program(self, name: str, *arguments: str) -> None:
         """Run a program to its end; raises ServerError with what it said."""
         try:
-            subprocess.run(
+            process = subprocess.Popen(
                 [*self.prefix, str(self.binaries / name), *arguments],
-                check=True, capture_output=True, cwd="/", env=self._environment(), **self.identity,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                start_new_session=True, cwd="/", env=self._environment(), **self.identity,
             )  # fmt: skip
         except FileNotFoundError:
             raise ServerError(
                 f"{self.binaries} holds no {name}.", hint="look at PGAUDIT_PG_BIN"
             ) from None
-        except subprocess.CalledProcessError as error:
-            said = error.stderr.decode(errors="replace").strip().splitlines()
-            raise ServerError(f"{name} failed.", server=" · ".join(said[-3:])) from None
+        try:
+            _, said = process.communicate()
+        except BaseException:  # initdb runs servers of its own, which would go on writing
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise
+        if process.returncode:
+            lines = said.decode(errors="replace").strip().splitlines()
+            raise ServerError(f"{name} failed.", server=" · ".join(lines[-3:]))
 
     def server(self, base: Path, settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
         """Start the server and wait until it accepts connections."""
@@ -240,6 +248,15 @@ def _copied(binaries: Path, base: Path) -> Path:
     if libraries.is_dir():
         shutil.copytree(libraries, base / "server" / libraries.name)
     return copied / binaries.name
+
+
+def _remove(base: Path) -> None:
+    """Remove the folder, also while a process that was killed is still on its way out."""
+    for _ in range(REMOVALS):
+        shutil.rmtree(base, ignore_errors=True)
+        if not base.exists():
+            return
+        time.sleep(0.05)
 
 
 def _stop(process: subprocess.Popen[bytes] | None) -> None:
