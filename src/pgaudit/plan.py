@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pgaudit.model import Check, Failure, Reason, Server
@@ -27,19 +27,36 @@ class PlannedTarget:
 
 @dataclass(frozen=True, slots=True)
 class Cure:
-    """One statement, and the checks that it would let run."""
+    """One statement, the checks that it would let run, and the targets where it has to be said."""
 
     sql: str
     checks: tuple[str, ...]
+    targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """A check that one statement would let run in one target."""
+
+    target: PlannedTarget
+    check: Check
+    reason: Reason
+
+    @property
+    def grantee(self) -> tuple[str, str]:
+        """Whose privileges: roles belong to a server, so databases of one server share them."""
+        user = self.target.server.user if self.target.server else ""
+        return self.target.label.rpartition("@")[2], user
 
 
 def grants(planned: Iterable[PlannedTarget]) -> tuple[Cure, ...]:
     """Return the smallest GRANT script: no privilege that another one of it brings along.
 
-    A check that lacks its extension as well counts too, so that one script is enough.
+    A check that lacks its extension as well counts too, so that one script is enough. What one
+    server's role gets says nothing about another's.
     """
-    reasons = [
-        (check, missing)
+    needs = [
+        _Need(target, check, missing)
         for target in planned
         for check, reason in target.entries
         if target.server is not None
@@ -48,19 +65,29 @@ def grants(planned: Iterable[PlannedTarget]) -> tuple[Cure, ...]:
         for missing in missing_privileges(check, target.server)
         if missing.privilege is not None
     ]
-    needed = {r.privilege for _, r in reasons}
-    implied = {name for role in needed for name in IMPLIED.get(role or "", ())}
-    return _gathered([(c, r) for c, r in reasons if r.privilege not in implied])
+    named = {(need.grantee, need.reason.privilege): need.reason for need in needs}
+    return _gathered([_Need(n.target, n.check, _enough(n, named)) for n in needs])
 
 
 def other_cures(planned: Iterable[PlannedTarget]) -> tuple[Cure, ...]:
     """Return the statements that are no grants, such as CREATE EXTENSION."""
-    left = [(c, r) for target in planned for c, r in target.entries if r is not None and r.cure]
-    return _gathered([(c, r) for c, r in left if r.privilege is None])
+    left = [_Need(t, c, r) for t in planned for c, r in t.entries if r is not None and r.cure]
+    return _gathered([need for need in left if need.reason.privilege is None])
 
 
-def _gathered(left: Sequence[tuple[Check, Reason]]) -> tuple[Cure, ...]:
-    by_cure: dict[str, dict[str, None]] = {}
-    for check, reason in left:
-        by_cure.setdefault(reason.cure or "", {})[check.id] = None
-    return tuple(Cure(sql, tuple(checks)) for sql, checks in sorted(by_cure.items()))
+def _enough(need: _Need, named: Mapping[tuple[tuple[str, str], str | None], Reason]) -> Reason:
+    """Return what to grant for a need: its own privilege, or one needed anyway that includes it."""
+    for role, brings in IMPLIED.items():
+        if need.reason.privilege in brings and (need.grantee, role) in named:
+            return named[need.grantee, role]
+    return need.reason
+
+
+def _gathered(needs: Sequence[_Need]) -> tuple[Cure, ...]:
+    checks: dict[str, dict[str, None]] = {}
+    targets: dict[str, dict[str, None]] = {}
+    for need in needs:
+        sql = need.reason.cure or ""
+        checks.setdefault(sql, {})[need.check.id] = None
+        targets.setdefault(sql, {})[need.target.label] = None
+    return tuple(Cure(sql, tuple(checks[sql]), tuple(targets[sql])) for sql in sorted(checks))

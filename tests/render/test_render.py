@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from pgaudit import plan, render
+from pgaudit import plan, quote, render
 from pgaudit.errors import UsageError
 from pgaudit.model import (
     Check,
@@ -39,6 +39,7 @@ from pgaudit.model import (
 from pgaudit.plan import PlannedTarget
 from pgaudit.render import json, plain, table, text
 from pgaudit.render import plan as plan_text
+from pgaudit.render.fold import fold
 from pgaudit.render.style import Style
 from pgaudit.units import KINDS, Value
 
@@ -120,25 +121,40 @@ def unprintable(said: str) -> set[str]:
     return {c for c in said if c != "\n" and not c.isprintable()}
 
 
-def too_wide(said: str, width: int) -> list[str]:
-    return [line for line in said.split("\n") if cell_len(line) > width]
+def statements(report: Report, style: Style) -> set[str]:
+    """Return the lines of SQL in a table, which may be too wide: not everything can be folded."""
+    remedies = (f.remedy.sql or "" for f in report.findings)
+    cures = (r.reason.cure or "" for t in report.targets for r in t.results if r.reason)
+    lines = [line for sql in remedies for line in sql.splitlines()] + list(cures)
+    return {
+        f"    {part}".rstrip()
+        for line in lines
+        for part in fold(style.words(line), style.width - 4)
+    }
+
+
+def too_wide(said: str, style: Style, report: Report) -> list[str]:
+    allowed = statements(report, style)
+    return [x for x in said.split("\n") if cell_len(x) > style.width and x not in allowed]
 
 
 @pytest.mark.parametrize("verbose", [0, 1])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_table_is_printable_and_fits(width: int, verbose: int) -> None:
-    said = table.render(EVERYTHING, Style(width=width, verbose=verbose))
+    style = Style(width=width, verbose=verbose)
+    said = table.render(EVERYTHING, style)
     assert unprintable(said) == set()
-    assert too_wide(said, width) == []
+    assert too_wide(said, style, EVERYTHING) == []
     assert said.endswith("\n")
     assert not said.endswith("\n\n")
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_ascii_table_is_ascii_and_fits(width: int) -> None:
-    said = table.render(EVERYTHING, Style(width=width, verbose=1, ascii_only=True))
+    style = Style(width=width, verbose=1, ascii_only=True)
+    said = table.render(EVERYTHING, style)
     assert said.isascii()
-    assert too_wide(said, width) == []
+    assert too_wide(said, style, EVERYTHING) == []
 
 
 def test_colored_table_says_the_same() -> None:
@@ -179,12 +195,93 @@ def test_table_shows_any_name(name: str) -> None:
     check = sample.make_check("unused-index")
     finding = names_alone(sample.make_finding(check, name))
     for width in (40, 80):
-        said = table.render(sample.alone(finding, check=check), Style(width=width))
+        report, style = sample.alone(finding, check=check), Style(width=width)
+        said = table.render(report, style)
         assert unprintable(said) == set()
-        assert too_wide(said, width) == []
+        assert too_wide(said, style, report) == []
         listed = said.partition("1 finding")[2].partition("→")[0]
         shown = text.safe(finding.object.display)
         assert squeezed(shown) in squeezed(listed) or "→" in shown
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+def test_table_keeps_names_whole(width: int) -> None:
+    said = table.render(EVERYTHING, Style(width=width, verbose=1))
+    for finding in EVERYTHING.findings:
+        assert text.safe(finding.object.display) in said
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_table_never_folds_inside_a_quoted_name(width: int) -> None:
+    check = sample.make_check("unused-index")
+    name = "an index whose old name has words and words and words"
+    finding = sample.make_finding(check, name)
+    cure = Reason(
+        "privilege", "needs it", cure='GRANT pg_monitor TO "a role whose name has words";'
+    )
+    skipped = Result(check, Status.SKIPPED, "shop", reason=cure)
+    report = sample.alone(finding, check=check)
+    (target,) = report.targets
+    target = dataclasses.replace(target, results=(*target.results, skipped))
+    report = dataclasses.replace(report, targets=(target,))
+    said = table.render(report, Style(width=width))
+    assert f'"public"."{name}";\n' in said
+    assert '"a role whose name has words";\n' in said
+
+
+QUOTED = st.text("ab \"'", max_size=12)
+PIECES = st.one_of(
+    st.sampled_from(["DROP", "INDEX", "=>", "(1.0)", ";", ",", "."]),
+    QUOTED.map(quote.identifier),
+    QUOTED.map(quote.literal),
+)
+
+
+@given(pieces=st.lists(PIECES, max_size=12), width=st.integers(1, 40))
+def test_folded_sql_means_the_same(pieces: list[str], width: int) -> None:
+    lines = fold(" ".join(pieces), width)
+    rest = list(pieces)
+    for line in lines:
+        taken: list[str] = []
+        while rest and (not taken or " ".join(taken) != line):
+            taken.append(rest.pop(0))
+        assert " ".join(taken) == line, "only whole words and quoted names go into a line"
+        assert cell_len(line) <= width or len(taken) == 1
+    assert rest == []
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1; -- a comment that would go on",
+        "DO $do$ BEGIN a b c; END $do$;",
+        "SELECT E'it\\'s a b c d e';",
+        "SELECT 'never closed a b c",
+        "SELECT /* a b c */ 1;",
+    ],
+)
+def test_sql_that_needs_a_parser_is_not_folded(sql: str) -> None:
+    assert fold(sql, 10) == [sql]
+
+
+def test_table_says_when_windows_differ() -> None:
+    check = sample.make_check("unused-index")
+    own = [Window(datetime(2025, month, 1, tzinfo=UTC), "entry's own stamp") for month in (11, 3)]
+    findings = [sample.make_finding(check, f"i{n}", window=w) for n, w in enumerate(own)]
+    said = table.render(sample.alone(*findings, check=check), Style(width=120))
+    assert (
+        "evidence: counted since 2025-03-01 00:00 UTC at the earliest, "
+        "2025-11-01 00:00 UTC at the latest (entry's own stamp)" in said
+    )
+    assert text.covered(findings[:1]) == "since 2025-11-01 00:00 UTC (entry's own stamp)"
+    assert text.covered([dataclasses.replace(findings[0], window=None)]) == ""
+
+
+def test_header_splits_a_database_called_like_an_address() -> None:
+    check = sample.make_check("unused-index")
+    target = TargetReport("a@b@db1:5432", sample.make_server(database="a@b"))
+    report = dataclasses.replace(sample.alone(check=check), targets=(target,))
+    assert table.render(report, Style(width=120)).startswith("a@b on db1:5432 · ")
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
@@ -493,19 +590,21 @@ def test_any_report_reads_back(report: Report) -> None:
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_report_can_be_drawn(report: Report) -> None:
     for width in (40, 80):
-        said = table.render(report, Style(width=width, verbose=1))
+        style = Style(width=width, verbose=1)
+        said = table.render(report, style)
         assert unprintable(said) == set()
-        assert too_wide(said, width) == []
+        assert too_wide(said, style, report) == []
     assert unprintable(plain.render(report, Style())) <= {"\t"}
 
 
 RUBBISH = [
     "", "rubbish", "{", "[]", "[1, 2]", "null", "1", '"a report"', "{}", '{"format": "1"}',
-    '{"format": 1}', '{"format": 0}', '{"format": 1, "checks": [], "targets": {}}', "\x00",
+    '{"format": 1}', '{"format": true}', '{"format": 0}', "[" * 200_000,
+    '{"format": 1, "checks": [], "targets": {}}', "\x00",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("said", RUBBISH)
+@pytest.mark.parametrize("said", RUBBISH, ids=lambda said: ascii(said)[:20])
 def test_json_refuses_rubbish(said: str) -> None:
     with pytest.raises(UsageError) as refused:
         json.read(said)
@@ -561,8 +660,37 @@ def test_damaged_report_is_refused_or_read(data: st.DataObject) -> None:
         again = json.read(standard.dumps(document))
     except UsageError as refused:
         assert refused.hint
-    else:
-        assert isinstance(again, Report)
+    else:  # what was read can be drawn
+        for name in render.FORMATS:
+            assert render.FORMATS[name]()(again, Style(verbose=1))
+
+
+WRONG: tuple[object, ...] = (
+    None, True, 5, -1, 10**400, 1.5, float("nan"), float("inf"), "x", "\ud800", "2025-01-01",
+    "0001-01-01T00:00:00+23:59", [], {}, [None], {"x": None},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda w: ascii(w)[:20])
+def test_every_damage_is_refused_or_harmless(wrong: object) -> None:
+    """Put one wrong value into each place of a report, one after the other."""
+    one = SMALL["targets"][0]["results"][0]
+    small = {**SMALL, "checks": {n: c for n, c in SMALL["checks"].items() if n == one["check"]}}
+    few = {**one, "findings": one["findings"][:1]}
+    shop = {**SMALL["targets"][0], "results": [few]}
+    text_of = standard.dumps(small | {"targets": [shop, SMALL["targets"][2]]})
+    for *way, last in paths(standard.loads(text_of)):
+        document = place = standard.loads(text_of)
+        for key in way:
+            place = place[key]
+        place[last] = wrong
+        try:
+            again = json.read(standard.dumps(document))
+        except UsageError as refused:
+            assert refused.hint
+            continue
+        for name in ("table", "plain", "json"):
+            render.FORMATS[name]()(again, Style(verbose=1)).encode()
 
 
 def test_json_reads_keys_that_format_1_gained_later() -> None:
@@ -593,10 +721,10 @@ def test_plan_lists_the_smallest_script() -> None:
     assert "4 checks would not\n" in said
     script = [line for line in said.splitlines() if ";" in line]
     assert script == [
-        'GRANT pg_monitor TO "auditor";  -- 1 check: settings',
+        'GRANT pg_monitor TO "auditor";  -- 2 checks: long-query, settings',
         "CREATE EXTENSION pg_stat_statements;  -- 1 check: statement-slow",
     ]
-    assert r"\x1b[2J@db2 cannot be reached" in said
+    assert "\\x1b[2J@db2 cannot be reached\n  It cannot be reached.\n" in said
     assert plan_text.render(planned(), Style(ascii_only=True)).isascii()
 
 
@@ -607,8 +735,65 @@ def test_plan_json() -> None:
     checks = document["targets"][0]["checks"]
     assert [c["check"] for c in checks if c["would_run"]] == ["unused-index"]
     assert all((c["reason"] is None) is c["would_run"] for c in checks)
-    assert document["grants"] == [{"sql": 'GRANT pg_monitor TO "auditor";', "checks": ["settings"]}]
-    assert document["other"] == [{"sql": sample.CURE["extension"], "checks": ["statement-slow"]}]
+    where = ["shop@db1:5432"]
+    assert document["grants"] == [
+        {
+            "sql": 'GRANT pg_monitor TO "auditor";',
+            "checks": ["long-query", "settings"],
+            "targets": where,
+        }
+    ]
+    assert document["other"] == [
+        {"sql": sample.CURE["extension"], "checks": ["statement-slow"], "targets": where}
+    ]
+
+
+def lacking(label: str, user: str, *roles: str) -> PlannedTarget:
+    """Make a target whose checks lack one privilege each."""
+    entries = tuple(
+        (
+            dataclasses.replace(sample.make_check(f"needs-{r}"), requirements=Requirements((r,))),
+            Reason("privilege", f"needs {r}", privilege=r),
+        )
+        for r in roles
+    )
+    return PlannedTarget(label, sample.make_server(user=user), entries)
+
+
+@pytest.mark.parametrize(
+    ("label", "user", "own"),
+    [
+        ("blog@db1:5432", "auditor", False),  # roles are shared by the databases of a server
+        ("a@b@db1:5432", "auditor", False),
+        ("blog@db2:5432", "auditor", True),
+        ("blog@db1:5432", "other", True),
+    ],
+)
+def test_grants_to_one_role_do_not_serve_another(label: str, user: str, *, own: bool) -> None:
+    first = lacking("shop@db1:5432", "auditor", "pg_monitor")
+    second = lacking(label, user, "pg_read_all_stats")
+    cures = plan.grants([first, second])
+    monitor = next(c for c in cures if "pg_monitor" in c.sql)
+    rest = [c for c in cures if c is not monitor]
+    if own:
+        assert monitor.targets == ("shop@db1:5432",)
+        assert [(c.sql, c.targets) for c in rest] == [
+            (f'GRANT pg_read_all_stats TO "{user}";', (label,))
+        ]
+    else:
+        assert rest == []
+        assert monitor.targets == ("shop@db1:5432", label)
+        assert monitor.checks == ("needs-pg_monitor", "needs-pg_read_all_stats")
+
+
+def test_script_says_where_if_there_are_several_targets() -> None:
+    reason = next(r for r in sample.REASONS if r.kind == "extension")
+    entries = ((sample.make_check("statement-slow"), reason),)
+    labels = [f"shop{n}@db1:5432" for n in range(5)]
+    said = plan_text.render(
+        [PlannedTarget(label, sample.make_server(), entries) for label in labels], Style()
+    )
+    assert f"{reason.cure}  -- 1 check: statement-slow, in {', '.join(labels)}\n" in said
 
 
 def test_plan_that_needs_nothing_has_no_script() -> None:

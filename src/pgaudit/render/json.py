@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from pgaudit import units
@@ -34,6 +34,7 @@ from pgaudit.model import (
     TargetReport,
     Window,
 )
+from pgaudit.render.fits import fits
 from pgaudit.render.style import Style
 
 FORMAT = 1
@@ -186,9 +187,9 @@ def read(text: str) -> Report:
     hint = "a report is what pgaudit check --format json prints"
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"This is no JSON report: {error}.", hint=hint) from None
-    if not isinstance(found, dict) or not isinstance(found.get("format"), int):
+    if not isinstance(found, dict) or not fits(found.get("format"), int):
         raise UsageError("This is JSON, but no pgaudit report.", hint=hint)
     if found["format"] != FORMAT:
         raise UsageError(
@@ -196,9 +197,13 @@ def read(text: str) -> Report:
             hint="read it with the pgaudit that wrote it, or a newer one",
         )
     try:
-        return _report(found)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        json.dumps(found, ensure_ascii=False).encode()  # half a character can be escaped in JSON
+        report = _report(found)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UsageError(f"This report is damaged: {error!r}.", hint=hint) from None
+    if not fits(report, Report):
+        raise UsageError("This report is damaged: a value has the wrong type.", hint=hint)
+    return report
 
 
 def _report(found: Document) -> Report:
@@ -312,8 +317,28 @@ def _picked(kind: type[Made], found: Document) -> Made:
 
 
 def _value(kind: str, value: Any) -> units.Value:
-    return _moment(value) if kind == "timestamp" and value is not None else value
+    """Return a column's value; raises KeyError or TypeError if it is not one of its kind."""
+    made: units.Value = _moment(value) if kind == "timestamp" and value is not None else value
+    if not fits(made, _TYPES[kind]):
+        raise TypeError(f"{value!r} is no {kind}")
+    return made
+
+
+_TYPES: Mapping[str, Any] = {
+    "size": int | None,
+    "duration": float | None,
+    "percent": float | None,
+    "count": int | None,
+    "timestamp": datetime | None,
+    "text": str | None,
+    "boolean": bool | None,
+    "sql": str | None,
+}
+"""What a column of each of `units.KINDS` holds."""
 
 
 def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no zone")
+    return moment.astimezone(UTC)

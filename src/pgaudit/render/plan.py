@@ -14,8 +14,10 @@ from pgaudit.render.style import Style
 def render(planned: Sequence[PlannedTarget], style: Style) -> str:
     """Return the plan as lines; the script at its end can be pasted into psql."""
     lines = [line for target in planned for line in _target(target)]
-    lines += _script(plan.grants(planned), "-- The smallest grants that would let more checks run:")
-    lines += _script(plan.other_cures(planned), "-- What else would let more checks run:")
+    many = sum(target.server is not None for target in planned) > 1
+    grants, others = plan.grants(planned), plan.other_cures(planned)
+    lines += _script(grants, "-- The smallest grants that would let more checks run:", many=many)
+    lines += _script(others, "-- What else would let more checks run:", many=many)
     return "".join(style.words(line) + "\n" for line in lines)
 
 
@@ -33,6 +35,11 @@ def _target(target: PlannedTarget) -> Iterator[str]:
     server = target.server
     if server is None:
         yield f"{target.label} cannot be reached"
+        failure = target.failure
+        for said in (failure.message, failure.server, failure.hint) if failure else ():
+            if said:
+                yield f"  {said}"
+        yield ""
         return
     yield (f"{target.label} · PostgreSQL {server.version} · {server.role} · as {server.user}")
     run = [check.id for check, reason in target.entries if reason is None]
@@ -47,16 +54,20 @@ def _target(target: PlannedTarget) -> Iterator[str]:
     yield ""
 
 
-def _script(cures: Sequence[Cure], head: str) -> list[str]:
+def _script(cures: Sequence[Cure], head: str, *, many: bool) -> list[str]:
+    """Write one statement a line; with several targets each says where it has to be run."""
     if not cures:
         return []
     lines = [head]
-    lines += [f"{c.sql}  -- {text.many(len(c.checks), 'check')}: {_listed(c)}" for c in cures]
+    for cure in cures:
+        where = f", in {', '.join(cure.targets)}" if many else ""
+        count = text.many(len(cure.checks), "check")
+        lines.append(f"{cure.sql}  -- {count}: {_listed(cure.checks)}{where}")
     return [*lines, ""]
 
 
-def _listed(cure: Cure) -> str:
-    return ", ".join(cure.checks[:3]) + (", …" if len(cure.checks) > 3 else "")
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
 def _document(target: PlannedTarget) -> dict[str, object]:
@@ -76,4 +87,4 @@ def _document(target: PlannedTarget) -> dict[str, object]:
 
 
 def _cure(cure: Cure) -> dict[str, object]:
-    return {"sql": cure.sql, "checks": [*cure.checks]}
+    return {"sql": cure.sql, "checks": [*cure.checks], "targets": [*cure.targets]}

@@ -23,6 +23,7 @@ from pgaudit.model import (
     TargetReport,
 )
 from pgaudit.render import text
+from pgaudit.render.fold import fold
 from pgaudit.render.style import Style
 
 ROWS = 10
@@ -30,6 +31,9 @@ ROWS = 10
 
 INDENT = 2
 GAP = 3
+
+READABLE = 30
+"""Columns that a detail needs, where it is that long, before names get lines of their own."""
 
 NARROW = 70
 """Columns below which a finding's detail goes under its object instead of beside it."""
@@ -54,7 +58,7 @@ def render(report: Report, style: Style) -> str:
         legacy_windows=False,
     )
     for block in _blocks(report, style):
-        console.print(block)
+        console.print(block, crop=False)
     lines = (line.rstrip() for line in out.getvalue().splitlines())
     return "\n".join(lines).strip("\n") + "\n"
 
@@ -79,7 +83,7 @@ def _header(target: TargetReport, style: Style) -> Text:
     if server is None:
         return Text(style.words(target.label), style="bold")
     parts = [
-        f"{server.database} on {target.label.partition('@')[2] or target.label}",
+        f"{server.database} on {target.label.rpartition('@')[2] or target.label}",
         f"PostgreSQL {server.version}",
         server.role,
         *_ages(server),
@@ -110,7 +114,7 @@ def _failure(target: TargetReport, style: Style) -> Iterator[RenderableType]:
 
 
 def _group(group: text.Group, style: Style) -> Iterator[RenderableType]:
-    yield _title(group, style)
+    yield from _title(group, style)
     shown = group.findings if style.verbose else group.findings[:ROWS]
     yield Padding(_rows(shown, style), (0, 0, 0, INDENT))
     hidden = len(group.findings) - len(shown)
@@ -121,52 +125,88 @@ def _group(group: text.Group, style: Style) -> Iterator[RenderableType]:
     yield from _notes(group, style)
 
 
-def _title(group: text.Group, style: Style) -> Text:
+def _title(group: text.Group, style: Style) -> Iterator[Text]:
     color = _COLORS[group.severity]
     count = text.many(len(group.findings), "finding")
     at_least = "at least " if group.result.truncated else ""
-    return Text.assemble(
+    head = Text.assemble(
         (style.words(f"{text.SYMBOLS[group.severity]} {group.severity.word:8}  "), color),
         (group.check.id, "bold"),
-        (style.words(f"   {group.check.category} · {at_least}{count}"), "dim"),
     )
+    tail = Text(style.words(f"{group.check.category} · {at_least}{count}"), style="dim")
+    if head.cell_len + GAP + tail.cell_len <= style.width:
+        yield Text.assemble(head, " " * GAP, tail)
+    else:
+        yield head
+        yield Text(" " * INDENT).append_text(tail)
 
 
 def _rows(findings: Sequence[Finding], style: Style) -> RenderableType:
-    """Lay out symbol, object, measure and detail; on a narrow screen the detail goes below.
+    """Lay out symbol, object, measure and detail in columns.
 
-    The widths are counted here: a column whose width is left to be found would be cut, not folded.
+    Names stay whole: one that would leave no room for its detail gets a line of its own, as all do
+    on a narrow screen. The widths are counted here: a column left to find its own would cut.
     """
     mixed = len({f.severity for f in findings}) > 1
-    if style.width < NARROW:
-        return Group(*(line for f in findings for line in _stacked(f, style, mixed=mixed)))
-    room = style.width - INDENT - (2 if mixed else 0)
-    name = min(max(cell_len(style.words(f.object.display)) for f in findings), room // 2)
+    indent = 2 if mixed else 0
     measure = max(cell_len(text.measured(f)) for f in findings)
-    table = Table.grid(padding=(0, GAP, 0, 0))
-    if mixed:
-        table.add_column(width=1)
-    table.add_column(width=name, overflow="fold")
-    if measure:
-        table.add_column(width=measure, justify="right", no_wrap=True)
-    table.add_column(width=room - name - measure - GAP * (3 if measure else 2), overflow="fold")
+    room = style.width - INDENT - indent - (GAP + measure if measure else 0) - GAP
+    detail = max(cell_len(style.words(f.detail)) for f in findings)
+    longest = max(room // 2, room - min(detail, READABLE))
+    fitting = [n for f in findings if (n := cell_len(style.words(f.object.display))) <= longest]
+    column = 0 if style.width < NARROW else max(fitting, default=0)
+    widths = [column, *([measure] if measure else []), room - column]
+    blocks: list[RenderableType] = []
     for finding in findings:
-        cells = [Text(style.words(finding.object.display))]
-        cells += [Text(text.measured(finding))] if measure else []
-        cells.append(Text(style.words(finding.detail)))
-        table.add_row(*([_symbol(finding, style)] if mixed else []), *cells)
+        name = Text(style.words(finding.object.display))
+        lines = (
+            _stacked(finding, name, style) if column == 0 else _beside(finding, name, style, widths)
+        )
+        symbol = _symbol(finding, style)
+        for line in lines:
+            cells = [symbol, line] if mixed else [line]
+            blocks.append(
+                _columns([1] * (len(cells) - 1) + [style.width - INDENT - indent], cells, 1)
+            )
+            symbol = Text()
+    return Group(*blocks)
+
+
+def _beside(
+    finding: Finding, name: Text, style: Style, widths: Sequence[int]
+) -> Iterator[RenderableType]:
+    """Put a finding on one line, or two if its name is wider than the column for names."""
+    if name.cell_len > widths[0]:
+        yield name
+        name = Text()
+    measure = [Text(text.measured(finding), justify="right")] if len(widths) > 2 else []
+    yield _columns(widths, [name, *measure, Text(style.words(finding.detail))], GAP)
+
+
+def _stacked(finding: Finding, name: Text, style: Style) -> Iterator[RenderableType]:
+    """Put a finding on lines of its own; the measure stays with the name where there is room."""
+    measure, detail = text.measured(finding), style.words(finding.detail)
+    room = style.width - 2 * INDENT
+    if measure and name.cell_len + 2 + cell_len(measure) <= room:
+        name.append(f"  {measure}")
+    elif measure:
+        detail = f"{measure}  {detail}"
+    yield name
+    yield Padding(Text(detail, overflow="fold"), (0, 0, 0, INDENT))
+
+
+def _columns(widths: Sequence[int], cells: Sequence[RenderableType], gap: int) -> Table:
+    """Put cells beside each other; what is too long folds inside its column."""
+    table = Table.grid(padding=0)
+    spaced: list[RenderableType] = []
+    for width, cell in zip(widths, cells, strict=True):
+        if spaced:
+            table.add_column(width=gap)
+            spaced.append(Text())
+        table.add_column(width=width, overflow="fold")
+        spaced.append(cell)
+    table.add_row(*spaced)
     return table
-
-
-def _stacked(finding: Finding, style: Style, *, mixed: bool) -> Iterator[RenderableType]:
-    line = _symbol(finding, style).append(" ") if mixed else Text()
-    line.append(style.words(finding.object.display), style="default not bold")
-    measure = text.measured(finding)
-    if measure:
-        line.append(f"  {measure}", style="default not bold")
-    line.overflow = "fold"
-    yield line
-    yield Padding(Text(style.words(finding.detail), overflow="fold"), (0, 0, 0, INDENT))
 
 
 def _symbol(finding: Finding, style: Style) -> Text:
@@ -179,19 +219,32 @@ def _notes(group: text.Group, style: Style) -> Iterator[RenderableType]:
     yield Padding(Text(style.words(f"→ {first.remedy.text}")), (0, 0, 0, INDENT))
     if style.quiet:
         return
-    lines: list[tuple[str, str]] = []
-    if first.remedy.sql:
-        lines += [(line, "cyan") for line in first.remedy.sql.splitlines()]
-        rest = f"the other {others:,}" if others > 1 else "the other"
-        lines += [(f"and likewise for {rest}", "dim")] if others else []
+    for line in (first.remedy.sql or "").splitlines():
+        yield _statement(line, style)
+    said = []
+    if first.remedy.sql and others:
+        said.append(f"and likewise for the other{f' {others:,}' if others > 1 else ''}")
     if first.remedy.impact:
-        lines.append((f"impact: {first.remedy.impact}", "dim"))
-    if first.window is not None:
-        lines.append((f"evidence: counted {text.since(first.window)}", "dim"))
+        said.append(f"impact: {first.remedy.impact}")
+    counted = text.covered(group.findings)
+    if counted:
+        said.append(f"evidence: counted {counted}")
     if style.verbose:
-        lines += [(f"fine if: {said}", "dim") for said in group.check.false_positives]
-    for line, look in lines:
-        yield Padding(Text(style.words(line), style=look), (0, 0, 0, INDENT + 2))
+        said += [f"fine if: {one}" for one in group.check.false_positives]
+    for line in said:
+        yield Padding(Text(style.words(line), style="dim"), (0, 0, 0, 2 * INDENT))
+
+
+def _statement(sql: str, style: Style) -> RenderableType:
+    """Write SQL that can be copied: what cannot be folded safely is left to the terminal."""
+    lines = fold(style.words(sql), style.width - 2 * INDENT)
+    # In a group, because a console joins bare texts and then forgets that these must not fold.
+    return Group(
+        *(
+            Text(" " * 2 * INDENT + line, style="cyan", no_wrap=True, overflow="ignore")
+            for line in lines
+        )
+    )
 
 
 def _not_run(results: Sequence[Result], style: Style) -> Iterator[RenderableType]:
@@ -199,19 +252,21 @@ def _not_run(results: Sequence[Result], style: Style) -> Iterator[RenderableType
     if not left or style.quiet:
         return
     yield Text(f"{text.many(len(left), 'check')} not run", style="bold")
-    lines = [(Text(style.words(r.check.id)), _why(r, reason, style)) for r, reason in left]
-    if style.width < NARROW:
-        for name, said in lines:
+    column = min(max(len(result.check.id) for result, _ in left), style.width // 2)
+    room = style.width - INDENT - column - GAP
+    for result, reason in left:
+        name, said = Text(style.words(result.check.id)), _why(result, reason, style)
+        cure = style.words(reason.cure) if reason.cure else ""
+        beside = style.width >= NARROW and said.cell_len + 3 + cell_len(cure) <= room
+        if cure and beside:
+            said.append(f":  {cure}")
+        if style.width < NARROW:
             yield Padding(name, (0, 0, 0, INDENT))
             yield Padding(said, (0, 0, 0, 2 * INDENT))
-    else:
-        width = min(max(len(result.check.id) for result, _ in left), style.width // 2)
-        table = Table.grid(padding=(0, GAP, 0, 0))
-        table.add_column(width=width, overflow="fold")
-        table.add_column(width=style.width - INDENT - width - 2 * GAP, overflow="fold")
-        for cells in lines:
-            table.add_row(*cells)
-        yield Padding(table, (0, 0, 0, INDENT))
+        else:
+            yield Padding(_columns([column, room], [name, said], GAP), (0, 0, 0, INDENT))
+        if cure and not beside:
+            yield _statement(cure, style)
     yield Text()
 
 
@@ -221,8 +276,6 @@ def _why(result: Result, reason: Reason, style: Style) -> Text:
         said = Text("failed: ", style=_COLORS[Severity.WARNING]).append(said)
     if reason.where:
         said.append(f" ({style.words(reason.where)})", style="dim")
-    if reason.cure:
-        said.append(f":  {style.words(reason.cure)}")
     return said
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from pgaudit import units
 from pgaudit.model import Check, Finding, Reason, Report, Result, Severity, Status, Window
@@ -53,6 +54,21 @@ def since(window: Window) -> str:
     'since 2025-09-01 00:00 UTC (reset stamp)'
     """
     return f"since {units.show('timestamp', window.start)} ({window.source})"
+
+
+def covered(findings: Iterable[Finding]) -> str:
+    """Say what the counters of several findings cover; entries may have starts of their own."""
+    windows = sorted({f.window for f in findings if f.window is not None}, key=_start)
+    if len(windows) < 2:
+        return since(windows[0]) if windows else ""
+    first, last = (units.show("timestamp", w.start) for w in (windows[0], windows[-1]))
+    sources = ", ".join(dict.fromkeys(w.source for w in windows))
+    between = f"{first} at the earliest, {last} at the latest" if first != last else first
+    return f"since {between} ({sources})"
+
+
+def _start(window: Window) -> tuple[datetime, str]:
+    return window.start, window.source
 
 
 def measured(finding: Finding) -> str:
