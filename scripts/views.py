@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 import postgres  # noqa: E402
-from pgaudit.postgres import scratch  # noqa: E402
+from pgaudit.postgres import scratch, shape  # noqa: E402
 
 QUERY = r"""
 SELECT c.relname::text, array_agg(ARRAY[a.attname::text, format_type(a.atttypid, NULL)] ORDER BY a.attnum)
@@ -22,9 +22,18 @@ FROM   pg_class c
 JOIN   pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE  c.relkind = 'v'
   AND  (c.relname ~ '^pg_stat(io)?_'
-        OR c.relname IN ('pg_locks', 'pg_replication_slots', 'pg_prepared_xacts', 'pg_stats'))
-  AND  c.relname !~ '^pg_stat(io)?_(all|sys|xact)'
+        OR c.relname IN ('pg_locks', 'pg_replication_slots', 'pg_prepared_xacts', 'pg_stats',
+                         'pg_settings'))
+  AND  (c.relname = 'pg_stat_all_tables' OR c.relname !~ '^pg_stat(io)?_(all|sys|xact)')
+   OR  c.oid = 'pg_database'::regclass AND a.attnum > 0
 GROUP  BY c.relname
+UNION ALL
+-- Functions that take a relation, read as views (shape.FUNCTION_VIEWS).
+SELECT p.proname::text, array_agg(ARRAY[a.name, format_type(a.type, NULL)] ORDER BY a.place)
+FROM   pg_proc p,
+       unnest(p.proargnames, p.proallargtypes, p.proargmodes) WITH ORDINALITY AS a(name, type, mode, place)
+WHERE  p.proname = ANY (%s) AND p.pronargs = 1 AND p.proargtypes[0] = 'regclass'::regtype AND a.mode = 'o'
+GROUP  BY p.oid
 """
 
 Views = dict[str, list[tuple[str, str]]]
@@ -33,10 +42,15 @@ Views = dict[str, list[tuple[str, str]]]
 def of_server(name: str) -> Views:
     """Return view to columns with types, in order."""
     with postgres.serve(name) as server:
-        scratch.run(server.conninfo, "CREATE EXTENSION pg_stat_statements")
+        for extension in sorted(set(shape.EXTENSION_VIEWS.values())):
+            scratch.run(server.conninfo, f"CREATE EXTENSION {extension}")
         with contextlib.closing(scratch.connect(server.conninfo)) as admin:
-            rows = admin.execute(QUERY).fetchall()
-    return {view: [(column, kind) for column, kind in columns] for view, columns in rows}
+            rows = admin.execute(QUERY, (list(shape.FUNCTION_VIEWS),)).fetchall()
+    return {
+        view: [(key, "oid") for key in shape.FUNCTION_VIEWS.get(view, ())]
+        + [(column, kind) for column, kind in columns]
+        for view, columns in rows
+    }
 
 
 def merged(majors: dict[int, Views]) -> dict[str, dict[str, list[str | int]]]:

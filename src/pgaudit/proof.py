@@ -23,6 +23,11 @@ from pgaudit.postgres.standin import Given
 READER = "pgaudit_reader"
 """The role that proofs ask as: a bare member of pg_monitor."""
 
+DATA_READER = "pgaudit_data_reader"
+"""The role that proofs ask as where a check needs pg_read_all_data: a member of that as well."""
+
+READERS = {READER: "pg_monitor", DATA_READER: "pg_monitor, pg_read_all_data"}
+
 PATIENCE = 3.0
 """Seconds to wait for statistics to arrive; before PostgreSQL 15 a collector process brings them late."""
 
@@ -61,11 +66,12 @@ class Bench:
     def on(cls, conninfo: str) -> Iterator[Bench]:
         """Prepare a server: the role that asks. Shared databases are dropped at the end."""
         with contextlib.closing(scratch.connect(conninfo)) as admin:
-            exists = admin.execute(
-                "SELECT 1 FROM pg_roles WHERE rolname = %s", (READER,)
-            ).fetchone()
-            if not exists:
-                scratch.run(conninfo, f"CREATE ROLE {READER} LOGIN IN ROLE pg_monitor")
+            for reader, roles in READERS.items():
+                exists = admin.execute(
+                    "SELECT 1 FROM pg_roles WHERE rolname = %s", (reader,)
+                ).fetchone()
+                if not exists:
+                    scratch.run(conninfo, f"CREATE ROLE {reader} LOGIN IN ROLE {roles}")
             bench = cls(conninfo, admin.info.server_version // 10000)
         with bench.kept:
             yield bench
@@ -170,9 +176,7 @@ class _Case:
             time.sleep(0.1)
 
     def _ask(self) -> Result:
-        privileges = self.check.requirements.privileges
-        user = {} if "superuser" in privileges else {"user": READER}
-        target = Target("proof", libpq.make_conninfo(self.database, **user))
+        target = Target("proof", libpq.make_conninfo(self.database, **_asking(self.check)))
         with Session(target) as session:
             server = probe.probe(session, timeout=TIMEOUT)
             given = _resolved(self.proof.given, self.database, server)
@@ -190,6 +194,14 @@ class _Case:
         if result.status is Status.SKIPPED and result.reason is not None:
             return (f"it was not run: {result.reason.text}",)
         return _differences(self.proof, result.findings)
+
+
+def _asking(check: Check) -> dict[str, str]:
+    """Choose the role with the fewest rights that the check declares to need."""
+    needed = set(check.requirements.privileges)
+    if "superuser" in needed:
+        return {}
+    return {"user": DATA_READER if "pg_read_all_data" in needed else READER}
 
 
 def _differences(proof: Proof, findings: Sequence[Finding]) -> tuple[str, ...]:
@@ -241,6 +253,9 @@ def _resolved(given: Given, database: str, server: Server) -> dict[str, list[dic
 def _value(value: object, kind: str, admin: scratch.Connection, server: Server) -> object:
     if isinstance(value, Mapping) and set(value) == {"ago"}:
         return _moment(server.now, value["ago"]).isoformat()
+    if isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in _COUNTERS:
+        ((counter, ago),) = value.items()
+        return _one(admin, _COUNTERS[counter], str(ago))
     if value == "@database":
         return server.database
     if value == "@user":
@@ -255,6 +270,17 @@ def _value(value: object, kind: str, admin: scratch.Connection, server: Server) 
     if kind == "oid" and isinstance(value, str) and not value.isdigit():
         return _one(admin, "SELECT %s::regclass::oid::bigint", value)
     return value
+
+
+_COUNTERS = {
+    # Both counters go round at 2^32, and the numbers below 3 are not given to anybody.
+    "transactions_ago": """
+        SELECT greatest(mod(pg_snapshot_xmax(pg_current_snapshot())::text::numeric
+                            - %s::numeric + 4294967296, 4294967296), 3)::bigint""",
+    "multixacts_ago": """
+        SELECT greatest(mod(mxid_age('1') + 1 - %s::numeric + 4294967296, 4294967296), 1)::bigint""",
+}
+"""The number that a transaction or a multixact had so many ago, for columns of type xid."""
 
 
 def _moment(now: datetime, ago: object) -> datetime:

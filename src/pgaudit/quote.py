@@ -54,6 +54,40 @@ def display(parts: Sequence[str], kind: str = "") -> str:
     return ".".join(p if _PLAIN.match(p) else identifier(p) for p in parts)
 
 
+_TOKEN = re.compile(
+    r"""(?P<escaped>[eE]'(?:[^'\\]|''|\\.)*')
+      | (?P<literal>'(?:[^']|'')*')
+      | (?P<identifier>"(?:[^"]|"")*")
+      | [^'"eE]+ | .""",
+    re.DOTALL | re.VERBOSE,
+)
+
+
+def printable(sql: str) -> str:
+    r"""Rewrite the quoted parts of a definition that a terminal would not show as themselves.
+
+    PostgreSQL's deparser leaves a line end inside a quoted name as it is, so that what was part of
+    a name would be printed as a line of its own, and pasted as one. `sql` is the server's own
+    deparser's, so its tokens are well formed; what it means stays the same.
+
+    >>> print(printable('CREATE INDEX "a\nDROP TABLE b; --" ON t (c)'))
+    CREATE INDEX U&"a\000aDROP TABLE b; --" ON t (c)
+    >>> print(printable("CREATE INDEX i ON t (c) WHERE d = 'x\ty' AND e = E'\\\\a\nb'"))
+    CREATE INDEX i ON t (c) WHERE d = U&'x\0009y' AND e = E'\\a\U0000000ab'
+    """
+    return sql if sql.isprintable() else _TOKEN.sub(_shown, sql)
+
+
+def _shown(token: re.Match[str]) -> str:
+    text = token[0]
+    if text.isprintable() or token.lastgroup is None:
+        return text
+    if token.lastgroup == "escaped":
+        return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
+    mark = text[0]
+    return _quoted(text[1:-1].replace(mark * 2, mark), mark)
+
+
 def _quoted(text: str, mark: str) -> str:
     doubled = text.replace(mark, mark * 2)
     if text.isprintable():

@@ -9,7 +9,8 @@ _PERCENT = re.compile(r"%%|%\((\w+)\)s|%")
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _LITERAL = re.compile(r"'(?:[^']|'')*'")
 _VIEW = re.compile(
-    r"(?<![\w.])(pg_stat_\w+|pg_statio_\w+|pg_locks|pg_prepared_xacts|pg_replication_slots)\b(?!\s*\()"
+    r"(?<![\w.])(pg_stat_\w+|pg_statio_\w+|pg_stats|pg_locks|pg_prepared_xacts|pg_replication_slots"
+    r"|user_relation|pgstattuple_approx|pgstatindex)\b(?!\s*\()"
 )
 
 

@@ -89,7 +89,7 @@ def fill_sql(text: str, values: Values) -> str:
 
     `{x}` is an identifier, `{x:literal}` a string literal, numbers and booleans are written as SQL
     numbers and booleans, a column of type `sql` (the server's own deparser made it) is inserted as
-    it is. Nothing else can be inserted raw.
+    it is, but for unprintable characters inside quotes. Nothing else can be inserted raw.
 
     >>> row = Values({"n": "text", "pid": "count"}, {"n": "it's", "pid": 42}, ("public", "t"))
     >>> fill_sql("DROP TABLE {object}; -- {n} {n:literal} {pid}", row)
@@ -121,7 +121,7 @@ def _for_sql(placeholder: Placeholder, values: Values) -> str:
     if value is None:
         return "NULL"
     if kind == "sql":
-        return str(value)
+        return quote.printable(str(value))
     if kind == "boolean":
         return "true" if value else "false"
     if units.KINDS[kind].numeric and not placeholder.form:

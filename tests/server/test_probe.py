@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import pytest
 from psycopg import conninfo
@@ -64,7 +65,10 @@ def test_extension_whose_library_is_not_loaded() -> None:
 
 @pytest.fixture(scope="module")
 def prepared(server: postgres.Server) -> str:
-    scratch.run(server.conninfo, "CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+    scratch.run(
+        server.conninfo,
+        "CREATE EXTENSION IF NOT EXISTS pg_stat_statements; CREATE EXTENSION IF NOT EXISTS pgstattuple",
+    )
     return server.conninfo
 
 
@@ -76,13 +80,20 @@ def test_shapes_are_what_this_major_has(server: postgres.Server, prepared: str) 
         assert set(shape.of_major(view, server.major)) == set(known.shapes.get(view, ())), view
 
 
+ONE = {
+    "pgstattuple_approx": "s WHERE relid = 'pg_class'::regclass",
+    "pgstatindex": "s WHERE indexrelid = 'pg_class_oid_index'::regclass",
+}
+"""Functions that are read as views are read for one relation."""
+
+
 @pytest.mark.parametrize("view", shape.names())
 def test_every_view_in_its_newest_shape(prepared: str, view: str) -> None:
     """On every major the view answers with the newest columns, and really holds what it should."""
     with postgres.session(prepared) as session:
         known = probe.probe(session, timeout=5)
         asked = question(
-            f"SELECT * FROM {view}", label="test", reads=[view], parameters={},
+            f"SELECT * FROM {view} {ONE.get(view, '')}", label="test", reads=[view], parameters={},
             surroundings=Surroundings(known.shapes, known.extensions, {}), limit=5,
         )  # fmt: skip
         answer = session.ask([asked], timeout=5)[0]
@@ -149,3 +160,66 @@ def test_databases_without_templates(server: postgres.Server, database: str) -> 
     assert name in names
     assert "template0" not in names
     assert "template1" not in names
+
+
+def test_relations_of_users(server: postgres.Server, database: str) -> None:
+    """Nothing of the system, of an extension, of another session or of a managed service is a user's."""
+    scratch.run(
+        database,
+        """
+        CREATE TABLE mine (id int); CREATE SCHEMA auth; CREATE TABLE auth.also_mine (id int);
+        CREATE TABLE member (id int); ALTER EXTENSION plpgsql ADD TABLE member;
+        CREATE ROLE supabase_admin; CREATE SCHEMA storage AUTHORIZATION supabase_admin;
+        CREATE TABLE storage.theirs (id int); CREATE INDEX ON mine (id);
+        CREATE SCHEMA _timescaledb_internal; CREATE TABLE _timescaledb_internal.chunk (id int);
+        CREATE SEQUENCE counter; CREATE VIEW shown AS SELECT 1 AS one;
+        CREATE TABLE many (id int) PARTITION BY RANGE (id);
+        """,
+    )
+    try:
+        with contextlib.closing(scratch.connect(database)) as other:
+            other.execute("CREATE TEMPORARY TABLE fleeting (id int)")
+            names = [row[0] for row in asked(database, "SELECT relname FROM user_relation")]
+    finally:
+        scratch.run(database, "DROP SCHEMA storage CASCADE; DROP ROLE supabase_admin")
+    assert sorted(names) == ["also_mine", "counter", "many", "mine", "shown"]
+
+
+def test_functions_read_as_views(server: postgres.Server) -> None:
+    """They measure the one relation that is asked for, and are empty without extension or right."""
+    sql = "SELECT approx_tuple_count FROM pgstattuple_approx s WHERE relid = 'public.t'::regclass"
+    with server.database() as made:
+        scratch.run(made, "CREATE TABLE t AS SELECT 1 AS id FROM generate_series(1, 7)")
+        assert asked(made, sql, "pgstattuple_approx") == ()
+        scratch.run(made, 'CREATE SCHEMA "Odd one"; CREATE EXTENSION pgstattuple SCHEMA "Odd one"')
+        assert asked(made, sql, "pgstattuple_approx") == ((7.0,),)
+        assert asked(made, sql, "pgstattuple_approx", user="reader") == ()
+        scratch.run(made, 'GRANT USAGE ON SCHEMA "Odd one" TO PUBLIC')
+        assert asked(made, sql, "pgstattuple_approx", user="reader") == ((7.0,),)
+        assert asked(made, sql, "pgstattuple_approx", user="nobody") == ()
+
+
+def test_who_reads_every_table_needs_no_pg_read_all_data(database: str) -> None:
+    scratch.run(database, "CREATE TABLE t (id int); CREATE TABLE u (id int)")
+    scratch.run(database, "GRANT SELECT ON t TO nobody")
+    assert "pg_read_all_data" not in memberships(database)
+    scratch.run(database, "GRANT SELECT ON u TO nobody")
+    assert "pg_read_all_data" in memberships(database)
+
+
+def memberships(conninfo: str) -> frozenset[str]:
+    with postgres.session(conninfo, user="nobody") as session:
+        return probe.probe(session, timeout=5).memberships
+
+
+def asked(
+    conninfo: str, sql: str, view: str = "user_relation", user: str | None = None
+) -> tuple[tuple[Any, ...], ...]:
+    """Ask a question as a check would, with one view among its reads."""
+    with postgres.session(conninfo, user=user) as session:
+        known = probe.probe(session, timeout=5)
+        surroundings = Surroundings(known.shapes, known.extensions, {})
+        one = question(
+            sql, label="test", reads=[view], parameters={}, surroundings=surroundings, limit=100
+        )
+        return session.ask([one], timeout=5)[0].rows

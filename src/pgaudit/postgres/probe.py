@@ -19,8 +19,9 @@ OLDEST = 13
 PRELOADED: Mapping[str, str] = {shape.STATEMENTS: "pg_stat_statements.max"}
 """Extensions that work only if their library was preloaded, and a setting that only it defines."""
 
-_FACTS = """
-SELECT /* pgaudit: facts */
+_FACTS = f"""
+WITH /* pgaudit: facts */ user_relation AS ({shape.OWN_VIEWS["user_relation"]})
+SELECT
        current_setting('server_version')          AS version,
        current_setting('server_version_num')::int AS version_number,
        pg_is_in_recovery()                        AS standby,
@@ -33,6 +34,9 @@ SELECT /* pgaudit: facts */
        ARRAY(SELECT rolname::text FROM pg_roles
              WHERE starts_with(rolname, 'pg_') AND pg_has_role(oid, 'USAGE')
              ORDER BY rolname)                    AS memberships,
+       NOT EXISTS (SELECT FROM user_relation t
+                   WHERE t.relkind IN ('r', 'p', 'm')
+                     AND NOT has_table_privilege(t.oid, 'SELECT')) AS reads_all_tables,
        (SELECT jsonb_object_agg(e.extname, jsonb_build_array(e.extversion, n.nspname))
         FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace)::text AS extensions,
        ARRAY(SELECT name::text FROM pg_available_extensions ORDER BY name) AS available,
@@ -52,6 +56,17 @@ WHERE  c.relname = ANY ($1::text[])
                    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
                      AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'))
 GROUP  BY c.relname
+UNION  ALL
+SELECT p.proname::text, array_agg(a.name::text ORDER BY a.place)
+FROM   pg_proc p,
+       unnest(p.proargnames, p.proargmodes) WITH ORDINALITY AS a(name, mode, place)
+WHERE  p.proname = ANY ($2::text[]) AND p.pronargs = 1 AND p.proargtypes[0] = 'regclass'::regtype
+  AND  a.mode = 'o'
+  AND  has_function_privilege(p.oid, 'EXECUTE') AND has_schema_privilege(p.pronamespace, 'USAGE')
+  AND  EXISTS (SELECT FROM pg_depend d
+               WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+                 AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e')
+GROUP  BY p.oid
 """
 
 # When the counters of a view were last reset. Counters without a stamp are at least as old as the
@@ -60,7 +75,8 @@ _DATABASE = "(SELECT stats_reset FROM pg_stat_database WHERE datname = current_d
 _RESETS: Mapping[str, str] = {
     **dict.fromkeys(
         (
-            "pg_stat_user_tables", "pg_stat_user_indexes", "pg_stat_user_functions",
+            "pg_stat_user_tables", "pg_stat_all_tables", "pg_stat_user_indexes",
+            "pg_stat_user_functions",
             "pg_statio_user_tables", "pg_statio_user_indexes", "pg_statio_user_sequences",
             "pg_stat_database", "pg_stat_database_conflicts",
         ),
@@ -91,7 +107,11 @@ def probe(session: Session, *, timeout: float) -> Server:
     """
     try:
         facts, shapes = session.ask(
-            [Question(_FACTS), Question(_SHAPES, (list(shape.names()),))], timeout=timeout
+            [
+                Question(_FACTS),
+                Question(_SHAPES, (list(shape.names()), list(shape.FUNCTION_VIEWS))),
+            ],
+            timeout=timeout,
         )
     except QueryError as error:
         raise TargetError(
@@ -114,6 +134,8 @@ def probe(session: Session, *, timeout: float) -> Server:
     windows = _windows(
         session, Surroundings(present, extensions, {}), values["started_at"], timeout
     )
+    # Who may read every table of users, say their owner, sees in pg_stats what the role would show.
+    reading = {"pg_read_all_data"} if values["reads_all_tables"] else set()
     return Server(
         version=values["version"],
         version_number=values["version_number"],
@@ -121,7 +143,7 @@ def probe(session: Session, *, timeout: float) -> Server:
         database=values["database"],
         user=values["user"],
         superuser=bool(values["superuser"]),
-        memberships=frozenset(values["memberships"]),
+        memberships=frozenset(values["memberships"]) | reading,
         roles=frozenset(values["roles"]),
         extensions=extensions,
         available=frozenset(values["available"]),
@@ -164,7 +186,7 @@ def _present(
     """Leave out the views of an extension that is not there or whose library is not loaded."""
     usable = {name for name, extension in extensions.items() if extension.loaded}
     return {
-        view: columns
+        view: (*shape.FUNCTION_VIEWS.get(view, ()), *columns)
         for view, columns in shapes.items()
         if view not in shape.EXTENSION_VIEWS or shape.EXTENSION_VIEWS[view] in usable
     }

@@ -23,8 +23,52 @@ STATEMENTS = "pg_stat_statements"
 EXTENSION_VIEWS: Mapping[str, str] = {
     "pg_stat_statements": STATEMENTS,
     "pg_stat_statements_info": STATEMENTS,
+    "pgstattuple_approx": "pgstattuple",
+    "pgstatindex": "pgstattuple",
 }
 """Views that an extension brings, and which."""
+
+FUNCTION_VIEWS: Mapping[str, tuple[str]] = {
+    "pgstattuple_approx": ("relid",),
+    "pgstatindex": ("indexrelid",),
+}
+"""Functions of a relation that are read as views, and the column that holds the relation.
+
+Without the extension, or the right to call the function, such a view is empty; a check that can do
+without then needs no second query. It has to be read for one relation at a time, in a subquery with
+`WHERE relid = …`, so that nothing else is measured.
+"""
+
+SERVICE_ROLES = (
+    "rdsadmin", "cloudsqladmin", "cloudsqlagent", "cloudsqlimportexport", "alloydbadmin", "azuresu",
+    "cloud_admin", "supabase_admin", "supabase_auth_admin", "supabase_storage_admin",
+    "supabase_realtime_admin", "supabase_functions_admin", "supabase_replication_admin", "pgbouncer",
+)  # fmt: skip
+"""Roles in whose name managed services keep schemas of their own.
+
+Names of schemas would not do: customers have an `auth` and a `storage` of their own.
+"""
+
+OWN_VIEWS: Mapping[str, str] = {
+    # Tables, partitioned tables, foreign tables, materialized views, views and sequences of users: no
+    # system schemas, nobody's temporary relations, no members of extensions, nothing of a managed
+    # service. `public` is the customer's, whoever owns it (rdsadmin does on RDS).
+    # A member's indexes are no members themselves, so indexes are reached through their table.
+    "user_relation": f"""
+        SELECT c.*, n.nspname
+        FROM   pg_catalog.pg_class c
+        JOIN   pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        JOIN   pg_catalog.pg_roles r ON r.oid = n.nspowner
+        WHERE  c.relkind IN ('r', 'p', 'f', 'm', 'v', 'S') AND c.relpersistence <> 't'
+          AND  NOT starts_with(n.nspname, 'pg_') AND n.nspname <> 'information_schema'
+          AND  NOT starts_with(n.nspname, '_timescaledb_')
+          AND  n.nspname <> ALL ('{{timescaledb_information,timescaledb_experimental,_heroku}}')
+          AND  (n.nspname = 'public' OR r.rolname <> ALL ('{{{",".join(SERVICE_ROLES)}}}'))
+          AND  NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                           WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
+                             AND d.deptype = 'e')""",
+}
+"""Views of pgaudit's own, so that every check means the same by what belongs to users."""
 
 FORMER: Mapping[str, Mapping[str, str]] = {
     # pg_stat_statements 1.11 (PostgreSQL 17) told shared from local block times.
@@ -92,6 +136,8 @@ def select(view: str, shapes: Mapping[str, tuple[str, ...]], schemas: Mapping[st
 
     `shapes` maps each view to its columns there, `schemas` an extension to its schema.
     """
+    if view in OWN_VIEWS:
+        return OWN_VIEWS[view]
     source = view if shapes.get(view) else FORMER_VIEW.get(view, view)
     present = shapes.get(source, ())
     columns = newest(view) or dict.fromkeys(present, "")
@@ -99,6 +145,12 @@ def select(view: str, shapes: Mapping[str, tuple[str, ...]], schemas: Mapping[st
     if not present:
         return f"SELECT {listed} WHERE false"
     schema = schemas.get(EXTENSION_VIEWS.get(source, ""), "pg_catalog")
+    if view in FUNCTION_VIEWS:
+        relation = quote.identifier(FUNCTION_VIEWS[view][0])
+        return (
+            f"SELECT {listed} FROM (SELECT oid AS {relation} FROM pg_catalog.pg_class) AS of_relation, "
+            f"LATERAL {quote.qualified((schema, source))}({relation}::regclass) AS measured"
+        )
     return f"SELECT {listed} FROM {quote.qualified((schema, source))}"
 
 

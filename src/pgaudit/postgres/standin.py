@@ -58,12 +58,14 @@ def question(
 ) -> Question:
     """Wrap a check's SQL; `label` is shown to whoever watches the server, `limit` caps the rows."""
     values: list[object] = []
-    standins = [_standin(view, surroundings, values) for view in reads]
+    in_place = [v for v in reads if v in shape.FUNCTION_VIEWS and v not in surroundings.given]
+    standins = [_standin(view, surroundings, values) for view in reads if view not in in_place]
     mark = f"/* pgaudit: {label} */"
     head = f"WITH {mark} {', '.join(standins)}\nSELECT * FROM (\n" if standins else (
         f"SELECT {mark} * FROM (\n"
     )  # fmt: skip
     body = _schemas(sql, surroundings.schemas)
+    body = _placed(body, in_place, surroundings.shapes, surroundings.schemas)
     body = _numbered(body, parameters, values)
     return Question(f"{head}{body}\n) AS finding LIMIT {limit}", tuple(values), len(head))
 
@@ -73,13 +75,20 @@ def for_psql(
 ) -> str:
     """Return a check's SQL with parameters as literals, ready for psql on a major version.
 
-    Extensions are taken to be in `public`, with the version that belongs to that major.
+    Extensions are taken to be in `public`, with the version that belongs to that major; those
+    that a check can do without are taken to be absent.
     """
-    shapes = {view: shape.of_major(view, major) for view in shape.names()}
+    shapes = {
+        view: shape.of_major(view, major)
+        for view in shape.names()
+        if view not in shape.FUNCTION_VIEWS
+    }
     surroundings = Surroundings(shapes, {}, {})
     schemas = dict.fromkeys(shape.EXTENSION_VIEWS.values(), "public")
-    standins = [f"{quote.identifier(v)} AS ({shape.select(v, shapes, schemas)})" for v in reads]
+    in_place = [v for v in reads if v in shape.FUNCTION_VIEWS]
+    standins = [_named(v, shape.select(v, shapes, schemas)) for v in reads if v not in in_place]
     body = _schemas(sql, {**surroundings.schemas, **_all_public(sql)})
+    body = _placed(body, in_place, shapes, schemas)
     body = sqltext.PLACEHOLDER.sub(lambda m: _literal(parameters[m[1]]), body).replace("%%", "%")
     head = f"WITH {', '.join(standins)}\n" if standins else ""
     return (
@@ -89,16 +98,38 @@ def for_psql(
 
 
 def _standin(view: str, surroundings: Surroundings, values: list[object]) -> str:
-    name = quote.identifier(view)
     if view not in surroundings.given:
-        return f"{name} AS ({shape.select(view, surroundings.shapes, surroundings.schemas)})"
+        return _named(view, shape.select(view, surroundings.shapes, surroundings.schemas))
     values.append(json.dumps(list(surroundings.given[view])))
     columns = shape.newest(view)
     typed = ", ".join(f"{quote.identifier(c)} {shape.writable(k)}" for c, k in columns.items())
     # jsonb_to_recordset types the canned rows as the view would.
-    return (
-        f"{name} AS (SELECT * FROM jsonb_to_recordset(${len(values)}::jsonb) AS canned ({typed}))"
+    return _named(
+        view, f"SELECT * FROM jsonb_to_recordset(${len(values)}::jsonb) AS canned ({typed})"
     )
+
+
+def _named(view: str, select: str) -> str:
+    """Make a common table expression: statistics are read once, catalogs keep their indexes."""
+    inlined = "NOT MATERIALIZED " if view in shape.OWN_VIEWS else ""
+    return f"{quote.identifier(view)} AS {inlined}({select})"
+
+
+def _placed(
+    sql: str,
+    views: Sequence[str],
+    shapes: Mapping[str, tuple[str, ...]],
+    schemas: Mapping[str, str],
+) -> str:
+    """Put the SELECT of a function view where it is read.
+
+    A common table expression with a volatile function is never inlined: it would measure every
+    relation there is before the check's condition on one of them is looked at.
+    """
+    for view in views:
+        select = shape.select(view, shapes, schemas)
+        sql = re.sub(rf"\b(FROM|JOIN)\s+{view}\b", rf"\1 ({select})", sql, flags=re.IGNORECASE)
+    return sql
 
 
 def _numbered(sql: str, parameters: Mapping[str, Parameter], values: list[object]) -> str:
