@@ -2,7 +2,7 @@
 
 PGAUDIT_TEST_MAJORS="14 15 …" asks for majors, whose servers stand in (or are fetched by
 scripts/get-postgres.sh into) the folder PGAUDIT_TEST_STORE. Without it the one server counts that
-`pgaudit demo` would start. PGAUDIT_TEST_DSN="dsn dsn" uses servers that run already.
+`pgaudit demo` would start. PGAUDIT_TEST_DSN="uri uri" uses servers that run already.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ class Server:
 def wanted() -> list[str]:
     """Return the majors to test, or "default", or the DSNs of running servers."""
     if os.environ.get("PGAUDIT_TEST_DSN"):
-        return os.environ["PGAUDIT_TEST_DSN"].split()
+        # URIs are told apart by blanks; a libpq string has blanks of its own.
+        named = os.environ["PGAUDIT_TEST_DSN"]
+        return named.split() if "://" in named else named.splitlines()
     return os.environ.get("PGAUDIT_TEST_MAJORS", DEMO).split()
 
 

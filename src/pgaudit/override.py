@@ -64,7 +64,9 @@ def _changed(check: Check, override: Override) -> Parameter:
     try:
         value = KINDS[parameter.type].read(override.value)
     except ValueError as error:
-        raise UsageError(f"--set {check.id}.{override.parameter}: {error}.") from None
+        said = str(error)
+        stop = "" if said.endswith(("?", ".")) else "."
+        raise UsageError(f"--set {check.id}.{override.parameter}: {said}{stop}") from None
     _bounded(override, parameter, value)
     return dataclasses.replace(parameter, default=value)
 

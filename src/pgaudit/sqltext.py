@@ -12,6 +12,27 @@ _VIEW = re.compile(
     r"(?<![\w.])(pg_stat_\w+|pg_statio_\w+|pg_stats|pg_locks|pg_prepared_xacts|pg_replication_slots"
     r"|user_relation|pgstattuple_approx|pgstatindex)\b(?!\s*\()"
 )
+_CALL = re.compile(r'(?<![\w"])"?([a-z_]\w*)"?\s*\(', re.IGNORECASE)
+
+# A read-only transaction refuses to write tables and sequences; these do their work all the same.
+# https://www.postgresql.org/docs/current/functions-admin.html, -monitoring-stats.html, -dblink.html
+_EFFECTS = re.compile(
+    r"""pg_stat_(statements_|kcache_)?reset\w* | pg_stat_force_next_flush
+      | pg_(reload_conf|rotate_logfile(_old)?|promote|log_backend_memory_contexts|log_standby_snapshot)
+      | pg_(cancel|terminate)_backend | pg_sleep\w* | pg_notify | set_config
+      | pg_(try_)?advisory_\w+ | pg_(switch_wal|create_restore_point|export_snapshot)
+      | pg_(backup_start|backup_stop|start_backup|stop_backup) | pg_wal_replay_(pause|resume)
+      | pg_(create|copy)_(physical|logical)_replication_slot | pg_drop_replication_slot
+      | pg_replication_slot_advance | pg_logical_slot_get\w* | pg_logical_emit_message
+      | pg_replication_origin_\w+ | pg_sync_replication_slots | pg_import_system_collations
+      | pg_(restore|clear)_(relation|attribute|extended)_stats | pg_prewarm | autoprewarm_\w+
+      | pg_buffercache_(evict|mark_dirty)\w* | pg_file_\w+ | dblink\w* | lo_\w+ | loread | lowrite
+      | brin_(de)?summarize_\w+ | gin_clean_pending_list | heap_force_\w+ | pg_repack\w*
+      | query_to_xml\w* | cursor_to_xml\w* | nextval | setval | hypopg_\w+
+      | pg_truncate_visibility_map
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
 
 
 def bare(sql: str) -> str:
@@ -30,6 +51,16 @@ def views(sql: str) -> set[str]:
     ['pg_locks', 'pg_stat_activity']
     """
     return set(_VIEW.findall(bare(sql)))
+
+
+def effects(sql: str) -> list[str]:
+    """Name the functions that a query calls and that do more than read, sorted.
+
+    >>> effects("SELECT pg_advisory_lock(1), count(*), pg_stat_reset (), 'lo_unlink(1)' FROM pg_locks")
+    ['pg_advisory_lock', 'pg_stat_reset']
+    """
+    called = {name.lower() for name in _CALL.findall(bare(sql))}
+    return sorted(name for name in called if _EFFECTS.fullmatch(name))
 
 
 def stray_percents(sql: str) -> list[int]:

@@ -186,7 +186,7 @@ def test_a_target_that_cannot_be_reached_leaves_the_others(unwell: str) -> None:
         (["check", "--format", "jsn"], "did you mean json"),
         (["check", "-o", "report.doc"], "not clear from its name"),
         (["check", "-o", "-", "-f", "json"], "Two reports cannot both go to stdout"),
-        (["check", "--checks", "/nonexistent"], "no folder of checks"),
+        (["check", "--checks", "/nonexistent"], "no folder of them"),
         (["check", "--timeout", "5"], "has no unit"),
         (["check", "postgresql://me:secret@[db1/shop"], "is no connection string"),
         (["check", "--nonsense"], "--nonsense"),
@@ -288,6 +288,38 @@ def test_all_databases(server: postgres.Server, unwell: str) -> None:
         assert "No database" in none.stderr
 
 
+def test_a_check_of_the_server_is_asked_where_its_extension_is(
+    server: postgres.Server, unwell: str
+) -> None:
+    with server.database(extensions=("pg_stat_statements",)):
+        arguments = (
+            "--select",
+            "statements-evicted",
+            "--set",
+            "statements-evicted.minimum_window=0 s",
+        )
+        got = run("check", server.conninfo, "--all-databases", *arguments, "-f", "json")
+        results = [r for t in json.loads(got.stdout)["targets"] for r in t["results"]]
+        assert [r["status"] for r in results] == ["passed"], results
+        planned = run("check", server.conninfo, "--all-databases", *arguments, "--dry-run").stdout
+        assert planned.count("statements-evicted") == 1, planned
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_asked(
+    unwell: str, tmp_path: Path
+) -> None:
+    for path, said in (
+        (tmp_path / "nowhere" / "a.json", "there is no folder"),
+        (tmp_path, "is not clear from its name"),
+    ):
+        got = run("check", "host=127.0.0.1 port=1", "-o", str(path))
+        assert got.returncode == 2
+        assert said in got.stderr
+    got = run("check", unwell, "--dry-run", "-o", str(tmp_path / "a.json"))
+    assert (got.returncode, got.stdout) == (2, "")
+    assert not (tmp_path / "a.json").exists()
+
+
 def test_a_database_that_cannot_be_entered_makes_it_incomplete(
     server: postgres.Server, unwell: str
 ) -> None:
@@ -317,7 +349,8 @@ def test_the_reader_went_away(unwell: str) -> None:
 def test_ctrl_c_prints_what_is_known(unwell: str, tmp_path: Path) -> None:
     (tmp_path / "zzz-slow.yaml").write_text(
         "format: 1\nid: zzz-slow\ntitle: Slow one\ncategory: zzz\nsince: 0.1.0\nstatus: stable\nwhy: x\n"
-        "scope: database\ncolumns: {name: text}\nsql:\n  14: SELECT pg_sleep(30)::text AS name ORDER BY 1\n"
+        "scope: database\ncolumns: {name: text}\nsql:\n  14: SELECT count(*)::text AS name"
+        " FROM pg_class a, pg_class b, pg_class c, pg_class d, pg_class e ORDER BY 1\n"
         "object: {kind: table, name: [name]}\nseverity: info\nmessage: '{object}'\n"
         "remediation: {text: Nothing.}\ntimeout: 60 s\ntests: []\n"
     )
@@ -468,13 +501,25 @@ def test_proofs_from_the_command_line(tmp_path: Path) -> None:
     assert bad.returncode == 2
 
 
+def test_a_broken_file_is_named_where_its_category_is_asked_for(well: str, tmp_path: Path) -> None:
+    (tmp_path / "acme-bad.yaml").write_text("format: 1\nid: acme-bad\ncategory: acme\n")
+    got = run("check", well, "--checks", str(tmp_path), "--select", "acme")
+    assert got.returncode == 2
+    assert "acme-bad.yaml:1: title: is missing" in got.stderr
+
+
 def test_a_lost_connection_is_said_once(server: postgres.Server, tmp_path: Path) -> None:
     """A check ends its own session: the report says so, and stderr has no chatter of the driver."""
     with server.database() as made:
+        scratch.run(
+            made,
+            "CREATE FUNCTION gone() RETURNS boolean LANGUAGE sql"
+            " AS 'SELECT pg_terminate_backend(pg_backend_pid())'",
+        )
         (tmp_path / "zzz-gone.yaml").write_text(
             "format: 1\nid: zzz-gone\ntitle: Gone\ncategory: zzz\nsince: 0.1.0\nstatus: stable\nwhy: x\n"
             "scope: database\ncolumns: {name: text}\nsql:\n"
-            "  14: SELECT pg_terminate_backend(pg_backend_pid())::text AS name ORDER BY 1\n"
+            "  14: SELECT public.gone()::text AS name ORDER BY 1\n"
             "object: {kind: table, name: [name]}\nseverity: info\nmessage: '{object}'\n"
             "remediation: {text: Nothing.}\ntests: []\n"
         )

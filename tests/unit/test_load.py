@@ -80,6 +80,7 @@ def test_good() -> None:
         ("5 >= %(min_size)s", "relname LIKE 'a%' AND 5 >= %(min_size)s", "has a '%'"),
         ("    ORDER  BY name\n", "", "has no ORDER BY"),
         ("ORDER  BY name", "ORDER  BY name;", "ends in a semicolon"),
+        ("ORDER  BY name", "AND pg_try_advisory_lock(1) ORDER  BY name", "does more than read"),
         ("name: [name]", "name: [nam]", "'nam' is no column (did you mean 'name'?)"),
         ("measure: table_size", "measure: name", "'name' is a text, which is no number"),
         ("critical: 10 GiB", "critical: 1 MiB", "severity.critical: is not above warning"),

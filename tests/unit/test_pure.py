@@ -14,8 +14,9 @@ import pgaudit
 from pgaudit import judge, override, plan, quote
 from pgaudit.catalog import find
 from pgaudit.catalog.select import select
+from pgaudit.commands.once import Once
 from pgaudit.errors import UsageError
-from pgaudit.model import Reason, Requirements, Server, Severity, Window
+from pgaudit.model import Check, Reason, Requirements, Server, Severity, Window
 from pgaudit.plan import PlannedTarget
 from pgaudit.whynot import why_not
 
@@ -164,3 +165,33 @@ def test_grants_are_named_even_where_an_extension_is_missing_too() -> None:
     planned = [PlannedTarget("shop", SERVER, ((check, why_not(check, SERVER)),))]
     assert [c.sql for c in plan.grants(planned)] == ['GRANT pg_read_all_stats TO "it\'s";']
     assert [c.sql for c in plan.other_cures(planned)] == ['CREATE EXTENSION "pg_stat_statements";']
+
+
+def checked(identifier: str, scope: str) -> Check:
+    return dataclasses.replace(CHECKS[0], id=identifier, scope=scope)
+
+
+def test_a_check_of_the_server_is_asked_where_it_can_be() -> None:
+    """Of two databases only the second has the extension; the first one's reason is then no news."""
+    whole, each = checked("whole", "cluster"), checked("each", "database")
+    missing = Reason("extension", "needs the extension pg_stat_statements in this database")
+    once = Once()
+    visits: list[list[tuple[Check, Reason | None]]] = []
+    for reason in (missing, None, missing):
+        visits.append([(c, reason if c is whole else None) for c in once.due([whole, each])])
+        once.note(visits[-1])
+    assert [[c.id for c, _ in entries] for entries in visits] == [
+        ["whole", "each"], ["whole", "each"], ["each"],
+    ]  # fmt: skip
+    assert once.redundant(visits) == [{"whole"}, set(), set()]
+
+
+def test_a_check_that_no_database_can_answer_is_left_once() -> None:
+    whole = checked("whole", "cluster")
+    missing = Reason("extension", "needs the extension pg_stat_statements in this database")
+    once = Once()
+    visits: list[list[tuple[Check, Reason | None]]] = []
+    for _ in range(2):
+        visits.append([(c, missing) for c in once.due([whole])])
+        once.note(visits[-1])
+    assert once.redundant(visits) == [set(), {"whole"}]

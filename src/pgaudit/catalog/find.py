@@ -59,7 +59,7 @@ def in_path(path: Path) -> list[Source]:
         return [Source(str(path), str(path.parent), path)]
     if not path.is_dir():
         raise UsageError(
-            f"{path} is no folder of checks.", hint="look at the path given to --checks"
+            f"{path} is no check file and no folder of them.", hint="is the path right?"
         )
     found = [Source(name, str(path), content) for name, content in _files(path)]
     if not found:

@@ -125,6 +125,10 @@ class _Rules:
                 self.document.fault(
                     at, f"uses %({name})s, which is no parameter", _near(name, parameters)
                 )
+            for name in sqltext.effects(query):
+                self.document.fault(
+                    at, f"calls {name}(), which does more than read", "a check only ever reads"
+                )
             if query.rstrip().endswith(";"):
                 self.document.fault(at, "ends in a semicolon", "one statement, without it")
             if not re.search(r"\border\s+by\b", sqltext.bare(query), re.IGNORECASE):

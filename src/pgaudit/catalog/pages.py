@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from pgaudit import quote, units
 from pgaudit.catalog.format import CATEGORIES
-from pgaudit.model import Check
+from pgaudit.model import Check, Parameter
 
 DOCUMENTATION = "docs/reference/checks"
 
@@ -120,14 +120,27 @@ def _remedy(check: Check) -> str:
 
 
 def _accepting(check: Check) -> str:
-    lines = [f"Leave the check out with `--ignore {check.id}`"]
-    name = next((n for n, p in check.parameters.items() if n != "minimum_window"), None)
+    leaving = f"Leave the check out with `--ignore {check.id}`"
+    name = next((n for n in check.parameters if n != "minimum_window"), None)
     if name is None:
-        return lines[0] + "."
-    parameter = check.parameters[name]
-    value = units.show(parameter.type, parameter.default).replace(",", "")
-    example = quote.literal(f"{check.id}.{name}={value}")
-    return f"{lines[0]}, or change from when on it is reported, for instance `--set {example}`."
+        return f"{leaving}."
+    example = quote.literal(f"{check.id}.{name}={_another(check.parameters[name])}")
+    return f"{leaving}, or change from when on it is reported, for instance `--set {example}`."
+
+
+def _another(parameter: Parameter) -> str:
+    """Write a value that is not the default: twice or half of it, whichever is allowed."""
+    default = parameter.default
+    if not isinstance(default, int | float) or isinstance(default, bool):
+        return str(default)
+    doubled: float = 2 * default or 1
+    value = (
+        doubled
+        if parameter.maximum is None or doubled <= float(str(parameter.maximum))
+        else default / 2
+    )
+    exact = int(value) if value == int(value) else value
+    return units.show(parameter.type, exact).replace(",", "")
 
 
 def _bullets(heading: str, entries: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -10,8 +11,9 @@ from datetime import UTC, datetime
 
 from pgaudit import __version__, audit
 from pgaudit.commands import choice, console, output, target
+from pgaudit.commands.once import Once
 from pgaudit.commands.options import Options
-from pgaudit.errors import Exit, TargetError
+from pgaudit.errors import Exit, TargetError, UsageError
 from pgaudit.model import (
     Check,
     Failure,
@@ -31,6 +33,10 @@ from pgaudit.whynot import why_not
 def check(options: Options, environ: Mapping[str, str]) -> Exit:
     """Audit and report. Raises UsageError and CheckError before anything is connected to."""
     wanted = output.destinations(options.showing)
+    if options.dry_run and options.showing.files:
+        raise UsageError(
+            "--dry-run writes no report.", hint="leave out --output; the plan goes to stdout"
+        )
     checks = choice.load(options.choosing)
     targets = target.resolve(options.connecting, environ)
     if options.dry_run:
@@ -91,22 +97,27 @@ class _Run:
         )
         if self.options.showing.verbose and one.origin:
             print(f"{one.label} comes from {one.origin}", file=sys.stderr)
-        first = True
+        before, once = len(self.reports), Once()
         try:
             with closing(target.sessions(one, self.options.connecting)) as opened:
                 for session in opened:
                     if isinstance(session, tuple):
                         self.failed(session[0].label, session[1])
                     else:
-                        self.database(session, first=first)
-                        first = False
+                        self.database(session, once)
         except TargetError as error:
             self.failed(one.label, error)
+        finally:
+            self.reports[before:] = _settled(self.reports[before:], once)
 
-    def database(self, session: Session, *, first: bool) -> None:
-        """Audit one database; checks of the whole server are asked in a target's first one only."""
-        server = target.described(session, self.options.connecting)
-        asked = [c for c in self.checks if first or c.scope == "database"]
+    def database(self, session: Session, once: Once) -> None:
+        """Audit one database; checks of the whole server are asked where they first can be."""
+        try:
+            server = target.described(session, self.options.connecting)
+        except TargetError as error:
+            self.failed(session.place, error)
+            return
+        asked = once.due(self.checks)
         limits = audit.Limits(self.options.connecting.timeout)
         progress = audit.Progress(on_start=self.progress.checking, on_question=self.question)
         try:
@@ -119,6 +130,7 @@ class _Run:
             ]
             raise
         finally:
+            once.note((r.check, r.reason) for r in progress.results)
             self.reports.append(TargetReport(session.place, server, tuple(progress.results)))
 
     def question(self, check: Check, question: Question) -> None:
@@ -131,6 +143,15 @@ class _Run:
         print(*error.lines(), sep="\n", file=sys.stderr)
         failure = Failure(error.message, error.server, error.hint)
         self.reports.append(TargetReport(label, None, failure=failure))
+
+
+def _settled(reports: Sequence[TargetReport], once: Once) -> list[TargetReport]:
+    """Take out the checks of the whole server that another of its databases speaks for."""
+    redundant = once.redundant([[(r.check, r.reason) for r in one.results] for one in reports])
+    return [
+        dataclasses.replace(one, results=tuple(r for r in one.results if r.check.id not in left))
+        for one, left in zip(reports, redundant, strict=True)
+    ]
 
 
 def _plan(
@@ -155,19 +176,33 @@ def _plan(
 
 def _planned(one: Target, checks: Sequence[Check], options: Options) -> list[PlannedTarget]:
     planned: list[PlannedTarget] = []
+    once = Once()
     try:
         with closing(target.sessions(one, options.connecting)) as opened:
             for session in opened:
                 if isinstance(session, tuple):
                     planned.append(_unreachable(session[0].label, session[1]))
-                    continue
-                server = target.described(session, options.connecting)
-                asked = [c for c in checks if not planned or c.scope == "database"]
-                entries = tuple((c, why_not(c, server)) for c in asked)
-                planned.append(PlannedTarget(session.place, server, entries, None))
+                else:
+                    planned.append(_planned_in(session, once, checks, options))
     except TargetError as error:
         planned.append(_unreachable(one.label, error))
-    return planned
+    redundant = once.redundant([p.entries for p in planned])
+    return [
+        dataclasses.replace(p, entries=tuple(e for e in p.entries if e[0].id not in left))
+        for p, left in zip(planned, redundant, strict=True)
+    ]
+
+
+def _planned_in(
+    session: Session, once: Once, checks: Sequence[Check], options: Options
+) -> PlannedTarget:
+    try:
+        server = target.described(session, options.connecting)
+    except TargetError as error:
+        return _unreachable(session.place, error)
+    entries = tuple((c, why_not(c, server)) for c in once.due(checks))
+    once.note(entries)
+    return PlannedTarget(session.place, server, entries, None)
 
 
 def _unreachable(label: str, error: TargetError) -> PlannedTarget:

@@ -16,14 +16,20 @@ from pgaudit.model import Check
 def load(choosing: Choosing) -> list[Check]:
     """Load every check, apply --set, and select; raises UsageError and CheckError."""
     overrides = [override.parse(text) for text in choosing.settings]
-    loaded = find.checks(find.sources(choosing.folders), wanted=lambda s: _wanted(s, choosing))
-    selected = select(
-        override.apply(loaded, overrides),
-        chosen=choosing.chosen,
-        extended=choosing.extended,
-        ignored=choosing.ignored,
-        preview=choosing.preview,
-    )
+    sources = find.sources(choosing.folders)
+    loaded = find.checks(sources, wanted=lambda s: _wanted(s, choosing))
+    try:
+        selected = select(
+            override.apply(loaded, overrides),
+            chosen=choosing.chosen,
+            extended=choosing.extended,
+            ignored=choosing.ignored,
+            preview=choosing.preview,
+        )
+    except UsageError:
+        # The word may be what a file left out as broken would have brought.
+        find.checks(sources)
+        raise
     if not selected:
         raise UsageError(
             "No check is left to run.", hint="pgaudit list shows what a selection means"

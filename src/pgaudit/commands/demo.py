@@ -57,6 +57,8 @@ def demo(showing: Showing, *, seconds: float, keep: bool, environ: Mapping[str, 
                 print(
                     f"The server stays. Connect: psql '{server.conninfo}'\n"
                     f"Audit it again: pgaudit check '{server.conninfo}'\n"
+                    "  (without the lowered thresholds of the demo: checks that need counters of an "
+                    "hour or more are then not run)\n"
                     f"Stop and remove it: {server.stop_command}",
                     file=sys.stderr,
                 )

@@ -71,6 +71,9 @@ def _query(check: Check, major: int) -> str:
             hint=f"it needs PostgreSQL {min(check.queries)} or newer",
         )
     head = f"-- {check.id}: {check.title}, for PostgreSQL {major}\n"
+    if check.requirements.extensions:
+        named = ", ".join(check.requirements.extensions)
+        head += f"-- The extension {named} is taken to be in the schema public.\n"
     return head + standin.for_psql(
         query, reads=check.reads, parameters=check.parameters, major=major
     )

@@ -29,7 +29,10 @@ class Destination:
 
 
 def destinations(showing: Showing) -> list[Destination]:
-    """Decide where a report goes; raises UsageError for an unknown format or two on stdout.
+    """Decide where a report goes.
+
+    Raises UsageError for an unknown format, two reports on stdout, or a file that could not be
+    written in the end: that should be said before a server is asked anything.
 
     Without --format stdout gets the table on a terminal and `plain` in a pipe.
     """
@@ -42,6 +45,9 @@ def destinations(showing: Showing) -> list[Destination]:
     if not to_stdout:
         default = "table" if sys.stdout.isatty() else "plain"
         files.insert(0, Destination(known_format(showing.format or default), STDOUT))
+    for file in files:
+        if file.path != STDOUT:
+            _refuse_unwritable(Path(file.path))
     return files
 
 
@@ -107,6 +113,15 @@ def _destination(text: str) -> Destination:
             hint=f"use one of {', '.join(render.SUFFIXES)}, or say it: -o json={text}",
         )
     return Destination(render.SUFFIXES[suffix], text)
+
+
+def _refuse_unwritable(path: Path) -> None:
+    if path.is_dir():
+        raise UsageError(f"Cannot write {path}: it is a folder.")
+    if not path.parent.is_dir():
+        raise UsageError(f"Cannot write {path}: there is no folder {path.parent}.")
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"Cannot write {path}: the folder {path.parent} may not be written to.")
 
 
 def _replace(path: Path, text: str) -> None:

@@ -297,7 +297,9 @@ def _verdict(report: Report, style: Style) -> Iterator[RenderableType]:
     yield Text(f"{text.checks_line(report)}   {seconds}")
     worst = max(report.findings, key=lambda f: f.severity, default=None)
     if worst is not None:
-        line = f"Worst: {worst.check} on {style.words(worst.object.display)}."
+        # A statement's number tells a reader nothing.
+        where = "" if worst.object.kind == "query" else f" on {style.words(worst.object.display)}"
+        line = f"Worst: {worst.check}{where}."
         yield Text(f"{line}   pgaudit explain {worst.check}")
     if not report.complete:
         yield Text(
