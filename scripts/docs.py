@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
+import yaml
 from pydantic import BaseModel
 from typer.main import get_command
 
@@ -39,7 +40,41 @@ def generated() -> Made:
         ROOT / "docs" / "reference" / "cli.md", {"help": "\n\n".join(map(help_of, COMMANDS))}
     )
     made |= between(ROOT / "docs" / "reference" / "check-format.md", key_tables())
+    made |= between(
+        ROOT / "docs" / "explanation" / "comparison.md", {"rows": comparison(compared())}
+    )
     return made
+
+
+def compared() -> list[dict[str, Any]]:
+    """Return the sections of what other tools look for, each with its rows."""
+    text = (ROOT / "docs" / "explanation" / "comparison.yaml").read_text(encoding="utf-8")
+    sections: list[dict[str, Any]] = yaml.safe_load(text)
+    return sections
+
+
+def comparison(sections: list[dict[str, Any]]) -> str:
+    """Return a table for each section, and before them how many rows are covered."""
+    rows = [row for section in sections for row in section["rows"]]
+    covered = sum(1 for row in rows if row.get("by"))
+    parts = [f"{len(rows)} rows: {covered} covered by checks, {len(rows) - covered} left out."]
+    for section in sections:
+        lines = [
+            f"## {section['section']}",
+            "",
+            "| row | what it finds | here |",
+            "| --- | --- | --- |",
+        ]
+        lines += [f"| {row['row']} | {row['finds']} | {decision(row)} |" for row in section["rows"]]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def decision(row: dict[str, Any]) -> str:
+    """Return where a row went, and why."""
+    links = ", ".join(f"[{name}](../reference/checks/{name}.md)" for name in row.get("by", []))
+    why = row.get("because", "")
+    return "; ".join(filter(None, (links or "left out", why)))
 
 
 def between(path: Path, parts: dict[str, str]) -> Made:

@@ -9,6 +9,7 @@ import pytest
 
 import postgres
 from pgaudit.postgres.embedded import ServerError
+from pgaudit.proof import Bench
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,6 +29,16 @@ def pytest_report_header() -> list[str]:
         except ServerError as error:
             lines.append(f"PostgreSQL {name}: {error.message} {error.server or ''}")
     return lines
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the tables that tests recorded; with xdist nothing that a worker prints is seen."""
+    reports = [r for each in ("passed", "failed") for r in terminalreporter.stats.get(each, ())]
+    for report in reports:
+        for name, text in report.user_properties:
+            if name == "table":
+                terminalreporter.section(report.nodeid)
+                terminalreporter.write_line(str(text))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -53,6 +64,13 @@ def server(request: pytest.FixtureRequest) -> Iterator[postgres.Server]:
                 pytest.fail(said)
             pytest.skip(said)
         yield started
+
+
+@pytest.fixture(scope="session")
+def bench(server: postgres.Server) -> Iterator[Bench]:
+    """The server, prepared for proofs."""
+    with Bench.on(server.conninfo) as made:
+        yield made
 
 
 @pytest.fixture

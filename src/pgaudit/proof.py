@@ -179,7 +179,7 @@ class _Case:
         target = Target("proof", libpq.make_conninfo(self.database, **_asking(self.check)))
         with Session(target) as session:
             server = probe.probe(session, timeout=TIMEOUT)
-            given = _resolved(self.proof.given, self.database, server)
+            given = resolved(self.proof.given, self.database, server)
             windows = probe.windows(session, server, given, timeout=TIMEOUT)
             server = dataclasses.replace(server, windows=windows)
             return audit.ask(
@@ -233,7 +233,7 @@ def _names(result: Result) -> list[tuple[str, Severity]]:
     return sorted((f.object.display, f.severity) for f in result.findings)
 
 
-def _resolved(given: Given, database: str, server: Server) -> dict[str, list[dict[str, object]]]:
+def resolved(given: Given, database: str, server: Server) -> dict[str, list[dict[str, object]]]:
     """Replace what a case cannot know beforehand: moments before now, and the server's numbers."""
     if not given:
         return {}

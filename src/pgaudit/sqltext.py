@@ -10,7 +10,8 @@ _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _LITERAL = re.compile(r"'(?:[^']|'')*'")
 _VIEW = re.compile(
     r"(?<![\w.])(pg_stat_\w+|pg_statio_\w+|pg_stats|pg_locks|pg_prepared_xacts|pg_replication_slots"
-    r"|user_relation|pgstattuple_approx|pgstatindex)\b(?!\s*\()"
+    r"|user_relation|postgresql_release)\b(?!\s*\()"
+    r"|(?<![\w.])(pgstattuple_approx|pgstatindex)(?=\s*\()"
 )
 _CALL = re.compile(r'(?<![\w"])"?([a-z_]\w*)"?\s*\(', re.IGNORECASE)
 
@@ -50,7 +51,7 @@ def views(sql: str) -> set[str]:
     >>> sorted(views("SELECT pg_stat_get_snapshot_timestamp() FROM pg_stat_activity, pg_locks l"))
     ['pg_locks', 'pg_stat_activity']
     """
-    return set(_VIEW.findall(bare(sql)))
+    return {view or function for view, function in _VIEW.findall(bare(sql))}
 
 
 def effects(sql: str) -> list[str]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 from collections.abc import Iterator
 
 import pytest
 
 import postgres
+from auditing import audited, errors, loud, without_window
 from pgaudit import audit
 from pgaudit.catalog import find
-from pgaudit.model import Check, Proof, Severity, Status
+from pgaudit.model import Check, Proof, Status
 from pgaudit.postgres import embedded, probe, scratch
 from pgaudit.proof import Bench
 
@@ -41,23 +41,12 @@ HEALTHY_USE = (
 )
 
 
-@pytest.fixture(scope="session")
-def bench(server: postgres.Server) -> Iterator[Bench]:
-    with Bench.on(server.conninfo) as made:
-        yield made
-
-
 @pytest.mark.parametrize(("check", "proof"), CASES)
 def test_proof(bench: Bench, check: Check, proof: Proof) -> None:
     outcome = bench.prove(check, proof)
     if outcome.skipped:
         pytest.skip(outcome.skipped)
     assert not outcome.faults, "\n".join(outcome.faults)
-
-
-def without_window(check: Check) -> Check:
-    """Take the age of the evidence out, so that the SQL runs on a server that is seconds old."""
-    return dataclasses.replace(check, evidence=None)
 
 
 @EACH
@@ -86,12 +75,9 @@ def test_healthy_cluster_is_quiet(server: postgres.Server, schema: str) -> None:
     with server.database(extensions=("pg_stat_statements",)) as made:
         scratch.run(made, schema)
         scratch.run(made, HEALTHY_USE if schema else "")
-        with postgres.session(made) as session:
-            known = probe.probe(session, timeout=10)
-            results = audit.audit(session, known, [without_window(c) for c in CHECKS])
-    assert [r.reason for r in results if r.status is Status.ERRORED] == []
-    loud = [f.message for r in results for f in r.findings if f.severity >= Severity.WARNING]
-    assert loud == []
+        _, results = audited(made, CHECKS)
+    assert errors(results) == []
+    assert loud(results) == []
 
 
 @pytest.fixture(scope="module")
@@ -110,11 +96,9 @@ def standby(server: postgres.Server) -> Iterator[str]:
 
 def test_standby(standby: str) -> None:
     """On a standby every check runs or is skipped with a reason; none errors."""
-    with postgres.session(standby, user="reader") as session:
-        known = probe.probe(session, timeout=10)
-        results = audit.audit(session, known, [without_window(c) for c in CHECKS])
+    known, results = audited(standby, CHECKS, user="reader")
     assert known.standby
-    assert [(r.check.id, r.reason) for r in results if r.status is Status.ERRORED] == []
+    assert errors(results) == []
     for result in results:
         if result.check.role == "primary":
             assert result.status is Status.SKIPPED

@@ -176,7 +176,7 @@ def test_the_schema_has_the_faults_that_need_no_traffic(
     ]  # fmt: skip
     twins = observer.execute(
         """
-        SELECT array_agg(indexrelid::regclass::text ORDER BY 1) FROM pg_index
+        SELECT array_agg(indexrelid::regclass::text ORDER BY indexrelid) FROM pg_index
         WHERE indisvalid AND indexprs IS NULL AND indpred IS NULL
         GROUP BY indrelid, indkey, indclass::oid[] HAVING count(*) > 1 AND indrelid >= 16384
         """

@@ -248,5 +248,25 @@ VACUUM (ANALYZE) sessions;
 UPDATE sessions SET hits = hits + 1;
 UPDATE sessions SET hits = hits + 1 WHERE id % 3 = 0;
 
+-- FAULT missing-primary-key and b-tree-on-array-or-jsonb (newsletter): an import that became a table.
+CREATE TABLE newsletter (email text NOT NULL, tags text[]);
+INSERT INTO newsletter SELECT 'reader' || g || '@example.org', ARRAY['news', 'offers'] FROM generate_series(1, 500) g;
+CREATE INDEX newsletter_tags_idx ON newsletter (tags);
+
+-- FAULT unlogged-table: quick to write, and empty after a crash.
+CREATE UNLOGGED TABLE rate_limits (address inet PRIMARY KEY, hits integer NOT NULL);
+
+-- FAULT index-predicate-without-effect: sku is NOT NULL, so the predicate leaves nothing out.
+CREATE INDEX products_sku_idx ON products (sku) WHERE sku IS NOT NULL;
+
+-- FAULT no-partition-ahead (page_views): whoever made a partition each week has left.
+CREATE TABLE page_views (viewed_on date NOT NULL, path text NOT NULL, views integer NOT NULL,
+                         PRIMARY KEY (viewed_on, path)) PARTITION BY RANGE (viewed_on);
+CREATE TABLE page_views_1 PARTITION OF page_views FOR VALUES FROM (current_date - 26) TO (current_date - 19);
+CREATE TABLE page_views_2 PARTITION OF page_views FOR VALUES FROM (current_date - 19) TO (current_date - 12);
+CREATE TABLE page_views_3 PARTITION OF page_views FOR VALUES FROM (current_date - 12) TO (current_date - 5);
+CREATE TABLE page_views_4 PARTITION OF page_views FOR VALUES FROM (current_date - 5) TO (current_date + 2);
+INSERT INTO page_views VALUES (current_date, '/', 1);
+
 -- The rest was vacuumed and analysed, as autovacuum would have done by now.
 VACUUM (ANALYZE) users, products, documents, orders, order_items, "userPreferences";

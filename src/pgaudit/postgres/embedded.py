@@ -35,6 +35,8 @@ _SETTINGS: Mapping[str, str] = {
     "full_page_writes": "off",
     "synchronous_commit": "off",
     "max_connections": "50",
+    # It would come, once a minute, and tidy up what was staged to be found.
+    "autovacuum_naptime": "1h",
     "shared_preload_libraries": "pg_stat_statements",
 }
 

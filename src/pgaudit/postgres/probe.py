@@ -71,7 +71,12 @@ GROUP  BY p.oid
 
 # When the counters of a view were last reset. Counters without a stamp are at least as old as the
 # server's start: a clean restart keeps them, so the window is never stated longer than it is.
-_DATABASE = "(SELECT stats_reset FROM pg_stat_database WHERE datname = current_database())"
+# After a crash, which does not move the server's start, the counters begin anew and only the stamps of
+# the whole server say so.
+_DATABASE = """(SELECT coalesce(d.stats_reset,
+                        (SELECT b.stats_reset FROM pg_stat_bgwriter b
+                         WHERE b.stats_reset > pg_postmaster_start_time()))
+                FROM pg_stat_database d WHERE d.datname = current_database())"""
 _RESETS: Mapping[str, str] = {
     **dict.fromkeys(
         (

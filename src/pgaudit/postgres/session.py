@@ -27,7 +27,9 @@ LOCK_TIMEOUT = 1.0
 
 # pg_temp stands last and named: unnamed it is searched first, and behind a transaction pooler the server
 # session may hold somebody else's temporary tables. Parallel workers and JIT would take from the
-# application what a question over catalogs does not need. DateStyle and IntervalStyle are what the
+# application what a question over catalogs does not need. Nested loops are what the planner chooses where
+# it takes a view or a catalog for small, and on a large one they never end; hash joins grow with the
+# catalog and no faster (tests/benchmarks/catalog_cost.py). DateStyle and IntervalStyle are what the
 # driver can read.
 _SETTINGS = """
 SELECT /* pgaudit: settings */
@@ -36,6 +38,7 @@ SELECT /* pgaudit: settings */
        set_config('lock_timeout', $2, true),
        set_config('max_parallel_workers_per_gather', '0', true),
        set_config('jit', 'off', true),
+       set_config('enable_nestloop', 'off', true),
        set_config('TimeZone', 'UTC', true),
        set_config('DateStyle', 'ISO, MDY', true),
        set_config('IntervalStyle', 'postgres', true),

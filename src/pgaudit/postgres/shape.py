@@ -32,11 +32,9 @@ FUNCTION_VIEWS: Mapping[str, tuple[str]] = {
     "pgstattuple_approx": ("relid",),
     "pgstatindex": ("indexrelid",),
 }
-"""Functions of a relation that are read as views, and the column that holds the relation.
+"""Functions of one relation that a check can do without, and what canned rows call the relation.
 
-Without the extension, or the right to call the function, such a view is empty; a check that can do
-without then needs no second query. It has to be read for one relation at a time, in a subquery with
-`WHERE relid = …`, so that nothing else is measured.
+Where the extension, or the right to call it, is missing, a call gives no row.
 """
 
 SERVICE_ROLES = (
@@ -49,7 +47,31 @@ SERVICE_ROLES = (
 Names of schemas would not do: customers have an `auth` and a `storage` of their own.
 """
 
+
+def _releases() -> str:
+    """Return the SELECT of the releases that this version of pgaudit knows, with the table's date."""
+    text = (importlib.resources.files(__package__) / "releases.json").read_text(encoding="utf-8")
+    known = json.loads(text)
+    rows = ", ".join(
+        f"({r['major']}, {r['newest_minor']}, '{r['first_released']}'::date, "
+        f"'{r['end_of_life']}'::date, '{known['as_of']}'::date)"
+        for r in known["releases"]
+    )
+    return (
+        f"SELECT * FROM (VALUES {rows}) AS known ({', '.join(OWN_COLUMNS['postgresql_release'])})"
+    )
+
+
+OWN_COLUMNS: Mapping[str, Columns] = {
+    "postgresql_release": {
+        "major": "integer", "newest_minor": "integer", "first_released": "date",
+        "end_of_life": "date", "as_of": "date",
+    },
+}  # fmt: skip
+"""The columns of a view of pgaudit's own that proofs may give canned rows for."""
+
 OWN_VIEWS: Mapping[str, str] = {
+    "postgresql_release": _releases(),
     # Tables, partitioned tables, foreign tables, materialized views, views and sequences of users: no
     # system schemas, nobody's temporary relations, no members of extensions, nothing of a managed
     # service. `public` is the customer's, whoever owns it (rdsadmin does on RDS).
@@ -69,6 +91,18 @@ OWN_VIEWS: Mapping[str, str] = {
                              AND d.deptype = 'e')""",
 }
 """Views of pgaudit's own, so that every check means the same by what belongs to users."""
+
+OF_CATALOGS = frozenset(
+    {
+        "pg_database", "pg_stats", "pg_stat_all_tables", "pg_stat_user_tables",
+        "pg_stat_user_indexes", "pg_stat_user_functions", "pg_statio_user_tables",
+        "pg_statio_user_indexes", "pg_statio_user_sequences",
+    }
+)  # fmt: skip
+"""Views with a row for each row of a catalog, which the planner reads by that catalog's indexes.
+
+All others copy shared memory, or a file, each time that they are read.
+"""
 
 FORMER: Mapping[str, Mapping[str, str]] = {
     # pg_stat_statements 1.11 (PostgreSQL 17) told shared from local block times.
@@ -114,6 +148,8 @@ def newest(view: str) -> Columns:
 
     Empty for a view that pgaudit does not know.
     """
+    if view in OWN_COLUMNS:
+        return OWN_COLUMNS[view]
     return {name: str(entry[0]) for name, entry in _known().get(view, {}).items()}
 
 
@@ -145,13 +181,16 @@ def select(view: str, shapes: Mapping[str, tuple[str, ...]], schemas: Mapping[st
     if not present:
         return f"SELECT {listed} WHERE false"
     schema = schemas.get(EXTENSION_VIEWS.get(source, ""), "pg_catalog")
-    if view in FUNCTION_VIEWS:
-        relation = quote.identifier(FUNCTION_VIEWS[view][0])
-        return (
-            f"SELECT {listed} FROM (SELECT oid AS {relation} FROM pg_catalog.pg_class) AS of_relation, "
-            f"LATERAL {quote.qualified((schema, source))}({relation}::regclass) AS measured"
-        )
     return f"SELECT {listed} FROM {quote.qualified((schema, source))}"
+
+
+def call(
+    view: str, relation: str, shapes: Mapping[str, tuple[str, ...]], schemas: Mapping[str, str]
+) -> str:
+    """Return the call of one of FUNCTION_VIEWS on a relation, or what gives no row of its shape."""
+    if not shapes.get(view):
+        return f"({select(view, {}, {})})"
+    return f"{quote.qualified((schemas[EXTENSION_VIEWS[view]], view))}({relation})"
 
 
 def _column(view: str, name: str, kind: str, present: tuple[str, ...]) -> str:

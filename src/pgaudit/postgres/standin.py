@@ -58,14 +58,18 @@ def question(
 ) -> Question:
     """Wrap a check's SQL; `label` is shown to whoever watches the server, `limit` caps the rows."""
     values: list[object] = []
-    in_place = [v for v in reads if v in shape.FUNCTION_VIEWS and v not in surroundings.given]
-    standins = [_standin(view, surroundings, values) for view in reads if view not in in_place]
+    functions = [view for view in reads if view in shape.FUNCTION_VIEWS]
+    standins = [
+        _standin(view, surroundings, values)
+        for view in reads
+        if view not in functions or view in surroundings.given
+    ]
     mark = f"/* pgaudit: {label} */"
     head = f"WITH {mark} {', '.join(standins)}\nSELECT * FROM (\n" if standins else (
         f"SELECT {mark} * FROM (\n"
     )  # fmt: skip
     body = _schemas(sql, surroundings.schemas)
-    body = _placed(body, in_place, surroundings.shapes, surroundings.schemas)
+    body = _called(body, functions, surroundings.shapes, surroundings.schemas, surroundings.given)
     body = _numbered(body, parameters, values)
     return Question(f"{head}{body}\n) AS finding LIMIT {limit}", tuple(values), len(head))
 
@@ -85,10 +89,10 @@ def for_psql(
     }
     surroundings = Surroundings(shapes, {}, {})
     schemas = dict.fromkeys(shape.EXTENSION_VIEWS.values(), "public")
-    in_place = [v for v in reads if v in shape.FUNCTION_VIEWS]
-    standins = [_named(v, shape.select(v, shapes, schemas)) for v in reads if v not in in_place]
+    functions = [view for view in reads if view in shape.FUNCTION_VIEWS]
+    standins = [_named(v, shape.select(v, shapes, schemas)) for v in reads if v not in functions]
     body = _schemas(sql, {**surroundings.schemas, **_all_public(sql)})
-    body = _placed(body, in_place, shapes, schemas)
+    body = _called(body, functions, shapes, schemas, {})
     body = sqltext.PLACEHOLDER.sub(lambda m: _literal(parameters[m[1]]), body).replace("%%", "%")
     head = f"WITH {', '.join(standins)}\n" if standins else ""
     return (
@@ -110,26 +114,54 @@ def _standin(view: str, surroundings: Surroundings, values: list[object]) -> str
 
 
 def _named(view: str, select: str) -> str:
-    """Make a common table expression: statistics are read once, catalogs keep their indexes."""
-    inlined = "NOT MATERIALIZED " if view in shape.OWN_VIEWS else ""
-    return f"{quote.identifier(view)} AS {inlined}({select})"
+    """Make a common table expression: shared memory is read once, catalogs keep their indexes."""
+    if view in shape.OWN_VIEWS:
+        how = "NOT MATERIALIZED "
+    else:
+        how = "" if view in shape.OF_CATALOGS else "MATERIALIZED "
+    return f"{quote.identifier(view)} AS {how}({select})"
 
 
-def _placed(
+def _called(
     sql: str,
     views: Sequence[str],
     shapes: Mapping[str, tuple[str, ...]],
     schemas: Mapping[str, str],
+    given: Given,
 ) -> str:
-    """Put the SELECT of a function view where it is read.
+    """Put a relation's function, or what stands in for it, where a check calls it.
 
-    A common table expression with a volatile function is never inlined: it would measure every
-    relation there is before the check's condition on one of them is looked at.
+    A common table expression would not do: one with a volatile function is never inlined, and would
+    measure every relation there is before the check's condition on one of them is looked at.
     """
     for view in views:
-        select = shape.select(view, shapes, schemas)
-        sql = re.sub(rf"\b(FROM|JOIN)\s+{view}\b", rf"\1 ({select})", sql, flags=re.IGNORECASE)
+        call = re.compile(rf"(?<![\w.]){view}\s*\(")
+        found = call.search(sql)
+        while found is not None:
+            end = _closing(sql, found.end())
+            relation = sql[found.end() : end]
+            if view in given:
+                key = quote.identifier(shape.FUNCTION_VIEWS[view][0])
+                placed = f"(SELECT * FROM {quote.identifier(view)} WHERE {key} = {relation})"
+            else:
+                placed = shape.call(view, relation, shapes, schemas)
+            sql = sql[: found.start()] + placed + sql[end + 1 :]
+            found = call.search(sql, found.start() + len(placed))
     return sql
+
+
+def _closing(sql: str, start: int) -> int:
+    """Return where the bracket that was opened before `start` is closed.
+
+    >>> _closing("f(a(b), c) d", 2)
+    9
+    """
+    depth = 1
+    for place in range(start, len(sql)):
+        depth += {"(": 1, ")": -1}.get(sql[place], 0)
+        if depth == 0:
+            return place
+    return len(sql)
 
 
 def _numbered(sql: str, parameters: Mapping[str, Parameter], values: list[object]) -> str:

@@ -1,0 +1,209 @@
+"""Loud on sickness: each fault once, at a known place of a large healthy schema; exactly those are found.
+
+The schema is the three of tests/health with two hundred further tables, at two thousand times its
+size by its catalog. The faults are in tests/sickness, a file a category: which check, which object,
+how it comes about, and what else is rightly said of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from test_quiet import HEALTH, LARGER, ROUNDS
+
+import postgres
+from auditing import errors, without_window
+from pgaudit import audit, proof
+from pgaudit.catalog import find
+from pgaudit.model import Check, Result, Status
+from pgaudit.postgres import probe, scratch
+from pgaudit.units import KINDS
+
+SICKNESS = Path(__file__).parents[1] / "sickness"
+CHECKS = {c.id: c for c in find.checks(find.sources())}
+
+FILLER = """
+DO $$
+BEGIN
+  FOR i IN 1..200 LOOP
+    EXECUTE format('CREATE TABLE part_%s (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,'
+                   '  customer_id bigint NOT NULL REFERENCES customer, noted_at timestamptz NOT NULL,'
+                   '  note text NOT NULL)', i);
+    EXECUTE format('CREATE INDEX part_%s_customer_id_idx ON part_%s (customer_id)', i, i);
+    EXECUTE format('INSERT INTO part_%s (customer_id, noted_at, note)'
+                   '  SELECT 1 + mod(g, 3000), now(), md5(g::text) FROM generate_series(1, 50) g', i);
+    EXECUTE format('SELECT note FROM part_%s WHERE customer_id = 7', i);
+  END LOOP;
+END $$
+"""
+
+GROWN = """
+CREATE PROCEDURE grow(VARIADIC names text[]) LANGUAGE sql AS $$
+  UPDATE pg_class
+  SET    relpages = relpages * 2000, reltuples = reltuples * 2000, relallvisible = relallvisible * 2000
+  WHERE  relname = ANY (names) AND reltuples < 1000000;
+$$
+"""
+"""CREATE INDEX and ANALYZE write the true size again; this is for what they touched."""
+
+EVERYTHING_LOCKED = """
+BEGIN;
+DO $$
+DECLARE r regclass;
+BEGIN
+  FOR r IN SELECT c.oid FROM pg_class c
+           WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
+  LOOP
+    EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', r);
+  END LOOP;
+END $$;
+"""
+
+EXTENSIONS = ("pg_stat_statements", "pgstattuple")
+
+UNKNOWN = {"session", "query", "server", "database"}
+"""Kinds whose objects' names are not known beforehand; a fault says * for them."""
+
+Fault = Mapping[str, Any]
+"""One entry of a file of tests/sickness."""
+
+Place = tuple[str, str]
+"""A check and the object that it reports."""
+
+
+def faults(major: int) -> list[Fault]:
+    """Read every fault that a major can have."""
+    found: list[Fault] = []
+    for path in sorted(SICKNESS.glob("*.yaml")):
+        found += yaml.safe_load(path.read_text(encoding="utf-8"))
+    return [f for f in found if f.get("since", 0) <= major]
+
+
+def expected(fault: Fault) -> set[Place]:
+    """Return what must be said of a fault: by its own check, and by others that rightly speak too."""
+    names = fault["object"] if isinstance(fault["object"], list) else [fault["object"]]
+    also = {(check, name) for check, names in fault.get("also", {}).items() for name in names}
+    return {(fault["check"], name) for name in names} | also
+
+
+@dataclasses.dataclass(slots=True)
+class Asking:
+    """How each check is asked: with the canned rows and the parameters of its fault, if it has any."""
+
+    conninfo: str
+    by_check: Mapping[str, Fault]
+
+    def places(self) -> set[Place]:
+        """Ask every stable check, and return each finding's place."""
+        with postgres.session(self.conninfo) as session:
+            known = probe.probe(session, timeout=20)
+
+            def ask(check: Check) -> Result:
+                fault = self.by_check.get(check.id, {})
+                given = proof.resolved(fault.get("given", {}), self.conninfo, known)
+                windows = (
+                    probe.windows(session, known, given, timeout=20) if given else known.windows
+                )
+                server = dataclasses.replace(known, windows=windows)
+                return audit.ask(session, server, adjusted(check, fault), given=given)
+
+            results = [ask(c) for c in CHECKS.values() if c.status == "stable"]
+        assert errors(results) == []
+        return {
+            (r.check.id, "*" if f.object.kind in UNKNOWN else f.object.display)
+            for r in results
+            if r.status is Status.FAILED
+            for f in r.findings
+        }
+
+
+def adjusted(check: Check, fault: Fault) -> Check:
+    """Put a fault's parameters in force; counters may be as young as the server."""
+    said = {"minimum_window": "0 s", **fault.get("parameters", {})} if fault else {}
+    read = {
+        name: dataclasses.replace(p, default=KINDS[p.type].read(said[name]))
+        for name, p in check.parameters.items()
+        if name in said
+    }
+    return dataclasses.replace(without_window(check), parameters={**check.parameters, **read})
+
+
+@dataclasses.dataclass(slots=True)
+class Sick:
+    """A large database into which every fault was injected, and what was said of it before."""
+
+    conninfo: str
+    injected: list[Fault]
+    before: set[Place]
+
+    def found(self) -> set[Place]:
+        """Ask every check, and return what is new."""
+        asking = Asking(self.conninfo, {f["check"]: f for f in self.injected})
+        return asking.places() - self.before
+
+
+@pytest.fixture(scope="module")
+def sick(server: postgres.Server) -> Iterator[Sick]:
+    """A large healthy database, and then the faults in it."""
+    with server.database(extensions=EXTENSIONS) as made, contextlib.ExitStack() as held:
+        for name in ("shop", "saas", "events"):
+            scratch.run(made, (HEALTH / f"{name}.sql").read_text())
+        scratch.run(made, FILLER)
+        for name in ("shop", "saas", "events"):
+            scratch.run(made, (HEALTH / f"{name}-traffic.sql").read_text() * ROUNDS)
+        scratch.run(made, "VACUUM ANALYZE")
+        scratch.run(made, LARGER)
+        scratch.run(made, GROWN)
+        before = Asking(made, {}).places()
+        injected = faults(server.major)
+        for fault in injected:
+            scratch.run(made, fault.get("inject", ""))
+            if "sessions" in fault:
+                held.enter_context(scratch.held(made, fault["sessions"]))
+        yield Sick(made, injected, before)
+
+
+def test_every_fault_is_found_and_nothing_else(
+    server: postgres.Server, sick: Sick, record_property: Callable[[str, object], None]
+) -> None:
+    found = sick.found()
+    wanted = {place for fault in sick.injected for place in expected(fault)}
+    record_property("table", table(server.major, sick.injected, found, wanted))
+    wrong = [f"missed {check}: {name}" for check, name in sorted(wanted - found)]
+    wrong += [f"false alarm {check}: {name}" for check, name in sorted(found - wanted)]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_lock_is_waited_for(sick: Sick) -> None:
+    """With every table locked as ALTER TABLE would, each check still answers, and the same."""
+    found = sick.found()
+    with scratch.held(sick.conninfo, [EVERYTHING_LOCKED]):
+        assert sick.found() == found
+
+
+def table(major: int, injected: list[Fault], found: set[Place], wanted: set[Place]) -> str:
+    """Recall and false alarms, a line a check."""
+    lines = [
+        f"PostgreSQL {major}: {len(injected)} faults",
+        f"{'check':40}{'found':>10}{'false':>7}",
+    ]
+    for name in CHECKS:
+        mine = {p for p in wanted if p[0] == name}
+        hits, wrong = len(mine & found), len({p for p in found if p[0] == name} - wanted)
+        if mine or wrong:
+            lines.append(f"{name:40}{f'{hits} of {len(mine)}':>10}{wrong:>7}")
+    return "\n".join(lines)
+
+
+def test_every_check_has_its_fault() -> None:
+    """A new check needs a fault here, or a reason why it has none."""
+    have = {f["check"] for f in faults(99)}
+    without = yaml.safe_load((SICKNESS / "without.yml").read_text(encoding="utf-8"))
+    stable = {c.id for c in CHECKS.values() if c.status == "stable"}
+    assert stable - have == set(without)

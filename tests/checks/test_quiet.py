@@ -1,0 +1,75 @@
+"""Quiet on health: nothing at warning or above that a DBA would call wrong.
+
+Three ordinary schemas with their traffic (tests/health), and pgbench; each as it is, and as the
+catalog would describe it at two thousand times the size, so that no check is silent only because
+a test's tables are small.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from psycopg import conninfo as libpq
+
+import postgres
+from auditing import audited, errors, loud
+from pgaudit.catalog import find
+from pgaudit.postgres import scratch
+
+HEALTH = Path(__file__).parents[1] / "health"
+CHECKS = [c for c in find.checks(find.sources()) if c.status == "stable"]
+ROUNDS = 20
+"""How often a schema's traffic runs."""
+
+LARGER = """
+UPDATE pg_class c
+SET    relpages = relpages * 2000, reltuples = reltuples * 2000, relallvisible = relallvisible * 2000
+FROM   pg_namespace n
+WHERE  n.oid = c.relnamespace AND c.reltuples > 0 AND n.nspname IN ('public', 'pg_toast');
+"""
+"""Tables, indexes and TOAST grow alike, so what is in proportion stays so."""
+
+
+def assert_quiet(conninfo: str) -> None:
+    """Audit with every stable check."""
+    _, results = audited(conninfo, CHECKS)
+    assert errors(results) == []
+    assert loud(results) == []
+
+
+@pytest.mark.parametrize("schema", ["shop", "saas", "events"])
+@pytest.mark.parametrize("scale", ["", LARGER], ids=["as it is", "larger"])
+def test_ordinary_schemas(server: postgres.Server, schema: str, scale: str) -> None:
+    with server.database(extensions=("pg_stat_statements",)) as made:
+        scratch.run(made, (HEALTH / f"{schema}.sql").read_text())
+        scratch.run(made, (HEALTH / f"{schema}-traffic.sql").read_text() * ROUNDS)
+        # In a session of its own: what a session has not reported yet is counted after its ANALYZE.
+        scratch.run(made, "VACUUM ANALYZE")
+        scratch.run(made, scale)
+        assert_quiet(made)
+
+
+@pytest.mark.parametrize("scale", ["", LARGER], ids=["as it is", "larger"])
+@pytest.mark.parametrize("keys", [(), ("--foreign-keys",)], ids=["plain", "foreign keys"])
+def test_pgbench(server: postgres.Server, keys: tuple[str, ...], scale: str) -> None:
+    """After its load and a short run, with the settings that a throwaway server has."""
+    if server.binaries is None or not (server.binaries / "pgbench").exists():
+        pytest.skip("this server has no pgbench")
+    with server.database(extensions=("pg_stat_statements",)) as made:
+        parts = libpq.conninfo_to_dict(made)
+        environment = {
+            **os.environ, "PGHOST": str(parts["host"]), "PGPORT": str(parts["port"]),
+            "PGUSER": str(parts["user"]), "PGDATABASE": str(parts["dbname"]),
+            "PGOPTIONS": "-c search_path=public",
+        }  # fmt: skip
+        for arguments in (["-i", "-q", "-s", "2", *keys], ["-t", "300", "-c", "4", "-n"]):
+            subprocess.run(
+                [server.binaries / "pgbench", *arguments],
+                env=environment, check=True, capture_output=True,
+            )  # fmt: skip
+        scratch.run(made, "VACUUM ANALYZE")
+        scratch.run(made, scale)
+        assert_quiet(made)
