@@ -99,7 +99,9 @@ def serve(name: str, settings: Mapping[str, str] | None = None) -> Iterator[Serv
     if programs is None:
         raise embedded.ServerError(f"PostgreSQL {name} is not to be had here.")
     environ = {**os.environ, "PGAUDIT_PG_BIN": str(programs)}
-    with embedded.throwaway(environ, settings=settings) as started:
+    # Proofs make databases by the hundred, and each would push the others' statements out.
+    chosen = {"pg_stat_statements.max": "50000", **(settings or {})}
+    with embedded.throwaway(environ, settings=chosen) as started:
         server = described(started.conninfo)
         server.base, server.binaries = started.base, started.binaries
         yield server

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -358,7 +359,14 @@ def test_ctrl_c_prints_what_is_known(unwell: str, tmp_path: Path) -> None:
         [*COMMAND, "check", unwell, "--checks", str(tmp_path), "--select", "duplicate-index,zzz", "-fjson"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
     )  # fmt: skip
-    time.sleep(2.5)
+    with contextlib.closing(scratch.connect(unwell)) as watcher:
+        asked = (
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE %s AND pid <> pg_backend_pid()"
+        )
+        end = time.monotonic() + 20
+        while watcher.execute(asked, ("%/* pgaudit: zzz-slow %",)).fetchone() == (0,):
+            assert time.monotonic() < end, "the slow check was never asked"
+            time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 130
@@ -449,7 +457,7 @@ def test_version_is_quick_because_it_imports_little() -> None:
 def test_list_and_explain() -> None:
     listed = run("list").stdout.splitlines()
     assert any(line.startswith("unused-index\tindexes\t") for line in listed)
-    assert run("list", "--select", "cache", "-f", "json").stdout.count('"id"') == 3
+    assert run("list", "--select", "cache", "-f", "json").stdout.count('"id"') == 12
     assert "built-in" in run("list", "--origin").stdout
     page = run("explain", "unused-index").stdout
     assert page.startswith("# unused-index\n")
