@@ -205,12 +205,16 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """An extension of the audited database; `loaded` is False when its library is not preloaded."""
+    """An extension of the audited database.
+
+    `loaded` is False when its library is not preloaded, `usable` when the role may not use its schema.
+    """
 
     name: str
     version: str
     schema: str
     loaded: bool = True
+    usable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

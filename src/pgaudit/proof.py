@@ -28,7 +28,7 @@ DATA_READER = "pgaudit_data_reader"
 
 READERS = {READER: "pg_monitor", DATA_READER: "pg_monitor, pg_read_all_data"}
 
-PATIENCE = 3.0
+PATIENCE = 8.0
 """Seconds to wait for statistics to arrive; before PostgreSQL 15 a collector process brings them late."""
 
 TIMEOUT = 30.0

@@ -70,6 +70,12 @@ def _extension(name: str, oldest: str, server: Server) -> Iterator[Reason]:
         yield Reason(
             "extension", f"needs {name} in shared_preload_libraries, and then a restart", cure
         )
+    elif not extension.usable:
+        schema = quote.identifier(extension.schema)
+        cure = f"GRANT USAGE ON SCHEMA {schema} TO {quote.identifier(server.user)};"
+        yield Reason(
+            "privilege", f"needs USAGE on the schema {extension.schema}, where {name} is", cure
+        )
     elif oldest != "any" and _numbers(extension.version) < _numbers(oldest):
         yield Reason(
             "extension",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Iterator
 
@@ -116,3 +117,20 @@ def test_remedies_are_proven() -> None:
     """A remedy that is printed was run: at least one proof of its check shows that it works."""
     unproven = [c.id for c in CHECKS if c.remedy.sql and not any(p.remedied for p in c.proofs)]
     assert unproven == []
+
+
+@pytest.mark.parametrize(
+    ("check", "proof"),
+    [
+        pytest.param(check, proof, id=f"{check.id}: {proof.name}")
+        for check in CHECKS
+        if "lock_size" in check.parameters
+        for proof in check.proofs
+        if proof.remedied
+    ],
+)
+def test_large_rewrites_are_comments(bench: Bench, check: Check, proof: Proof) -> None:
+    """From lock_size on, the remedy that works below it runs as nothing."""
+    large = dataclasses.replace(proof, parameters={**proof.parameters, "lock_size": 0})
+    outcome = bench.prove(check, large)
+    assert outcome.faults[:1] == ("after the remedy it still says:",)

@@ -9,7 +9,6 @@ CREATE TABLE event (
   PRIMARY KEY (at, id)
 ) PARTITION BY RANGE (at);
 CREATE INDEX event_source_idx ON event (source_id, at);
-CREATE INDEX event_at_idx ON event USING brin (at);
 DO $$
 BEGIN
   FOR d IN -13..7 LOOP

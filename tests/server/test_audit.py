@@ -8,7 +8,7 @@ from pathlib import Path
 
 import postgres
 from pgaudit import audit
-from pgaudit.catalog import load
+from pgaudit.catalog import find, load
 from pgaudit.model import Check, Status
 from pgaudit.postgres import probe, scratch
 
@@ -205,3 +205,23 @@ def test_hostile_names_stay_names(database: str, tmp_path: Path) -> None:
         assert admin.execute(
             "SELECT count(*) FROM pg_class WHERE relname = 'victim'"
         ).fetchone() == (1,)
+
+
+def test_an_extension_whose_schema_may_not_be_used(server: postgres.Server) -> None:
+    """The check is not run and says what would help; the rest of the audit is not harmed."""
+    check = next(c for c in find.checks(find.sources()) if c.id == "dominant-statement")
+    with server.database() as made:
+        scratch.run(
+            made, 'CREATE SCHEMA "Odd one"; CREATE EXTENSION pg_stat_statements SCHEMA "Odd one"'
+        )
+        with postgres.session(made, user="reader") as session:
+            known = probe.probe(session, timeout=5)
+            result = audit.ask(session, known, check)
+        assert result.status is Status.SKIPPED
+        assert result.reason is not None
+        assert result.reason.cure == 'GRANT USAGE ON SCHEMA "Odd one" TO "reader";'
+        scratch.run(made, result.reason.cure)
+        with postgres.session(made, user="reader") as session:
+            known = probe.probe(session, timeout=5)
+            again = audit.ask(session, known, check)
+        assert again.reason is None or again.reason.kind == "window"

@@ -133,6 +133,8 @@ def test_psql_runs_what_explain_prints(server: postgres.Server, prepared: str) -
     from pgaudit.postgres import standin
 
     for check in find.checks(find.sources()):
+        if check.role == "standby":
+            continue  # its functions refuse to be called on a primary
         variant = check.variant(server.major)
         sql = check.queries[variant] if variant else None
         if sql:

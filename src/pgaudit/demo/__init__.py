@@ -13,6 +13,10 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "track_io_timing": "on",
         "shared_buffers": "16MB",
         "max_connections": "40",
+        # As a server has them that is to last; throwaway ones start without.
+        "fsync": "on",
+        "full_page_writes": "on",
+        "synchronous_commit": "on",
     }
 )
 """Server settings (values as postgresql.conf takes them) under which every fault can show.

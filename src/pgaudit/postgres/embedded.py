@@ -102,7 +102,9 @@ def throwaway(
 
 
 @contextlib.contextmanager
-def standby(environ: Mapping[str, str], primary: str) -> Iterator[Throwaway]:
+def standby(
+    environ: Mapping[str, str], primary: str, *, settings: Mapping[str, str] | None = None
+) -> Iterator[Throwaway]:
     """Start a standby of a throwaway primary, whose `conninfo` is given; it is gone at the end.
 
     Raises ServerError, also where the binaries have no pg_basebackup.
@@ -112,7 +114,7 @@ def standby(environ: Mapping[str, str], primary: str) -> Iterator[Throwaway]:
         run.program("pg_basebackup", "-d", primary, "-D", str(data), "-R", "-X", "stream",
                     "-c", "fast", "--no-sync")  # fmt: skip
 
-    with _running(environ, copy, {"hot_standby": "on"}) as started:
+    with _running(environ, copy, {"hot_standby": "on", **(settings or {})}) as started:
         yield started
 
 

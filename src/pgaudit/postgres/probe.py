@@ -37,7 +37,8 @@ SELECT
        NOT EXISTS (SELECT FROM user_relation t
                    WHERE t.relkind IN ('r', 'p', 'm')
                      AND NOT has_table_privilege(t.oid, 'SELECT')) AS reads_all_tables,
-       (SELECT jsonb_object_agg(e.extname, jsonb_build_array(e.extversion, n.nspname))
+       (SELECT jsonb_object_agg(e.extname, jsonb_build_array(
+                 e.extversion, n.nspname, has_schema_privilege(n.oid, 'USAGE')))
         FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace)::text AS extensions,
        ARRAY(SELECT name::text FROM pg_available_extensions ORDER BY name) AS available,
        (SELECT jsonb_object_agg(name, setting) FROM pg_settings)::text AS settings,
@@ -132,8 +133,10 @@ def probe(session: Session, *, timeout: float) -> Server:
         )
     settings: dict[str, str] = json.loads(values["settings"])
     extensions = {
-        name: Extension(name, version, schema, name not in PRELOADED or PRELOADED[name] in settings)
-        for name, (version, schema) in (json.loads(values["extensions"] or "{}")).items()
+        name: Extension(
+            name, version, schema, name not in PRELOADED or PRELOADED[name] in settings, usable
+        )
+        for name, (version, schema, usable) in (json.loads(values["extensions"] or "{}")).items()
     }
     present = _present({name: tuple(columns) for name, columns in shapes.rows}, extensions)
     windows = _windows(
@@ -188,8 +191,8 @@ MANAGED = frozenset({"rdsadmin", "cloudsqladmin", "azure_maintenance", "azure_sy
 def _present(
     shapes: Mapping[str, tuple[str, ...]], extensions: Mapping[str, Extension]
 ) -> dict[str, tuple[str, ...]]:
-    """Leave out the views of an extension that is not there or whose library is not loaded."""
-    usable = {name for name, extension in extensions.items() if extension.loaded}
+    """Leave out the views of an extension that cannot be read: library, or right to its schema."""
+    usable = {name for name, e in extensions.items() if e.loaded and e.usable}
     return {
         view: (*shape.FUNCTION_VIEWS.get(view, ()), *columns)
         for view, columns in shapes.items()

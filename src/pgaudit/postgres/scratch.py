@@ -94,7 +94,21 @@ def database(conninfo: str, name: str, *, extensions: Sequence[str] = ()) -> Ite
             )
         yield made
     finally:
+        _leave_subscriptions(made)
         run(conninfo, f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")
+
+
+def _leave_subscriptions(conninfo: str) -> None:
+    """Drop what keeps a database from being dropped, whether or not its publisher is still there."""
+    with contextlib.closing(connect(conninfo)) as admin:
+        for (name,) in admin.execute(
+            "SELECT subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid "
+            "WHERE d.datname = current_database()"
+        ).fetchall():
+            quoted = quote.identifier(name)
+            for change in ("DISABLE", "SET (slot_name = NONE)"):
+                admin.execute(f"ALTER SUBSCRIPTION {quoted} {change}".encode())
+            admin.execute(f"DROP SUBSCRIPTION {quoted}".encode())
 
 
 @contextlib.contextmanager
