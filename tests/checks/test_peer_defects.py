@@ -472,7 +472,7 @@ def run(conninfo: str, form: str, *more: str) -> subprocess.CompletedProcess[str
 
 
 LAGS: Mapping[str, Mapping[str, Value]] = {
-    "replication-lag": {"min_behind": 0},
+    "replication-lag": {"min_behind": 1},
     "replay-lag-on-standby": {"min_behind": 1},
 }
 

@@ -32,7 +32,7 @@ LEVELS: Mapping[str, Mapping[Severity, float]] = {
     "replay-lag-on-standby": {Severity.INFO: 0.0},
 }
 
-PATIENCE = 8.0
+PATIENCE = 25.0
 """Seconds until a fault must show, and until it must be gone."""
 
 PRIMARY = {

@@ -84,7 +84,7 @@ def test_the_gate(unwell: str, gate: str, code: int) -> None:
 
 
 def test_json_is_valid_whole_and_pipeable(unwell: str) -> None:
-    got = run("check", unwell, "--format", "json")
+    got = run("check", unwell, *INDEXES, "--format", "json")
     document = json.loads(got.stdout)
     schema = json.loads(run("schema", "report").stdout)
     jsonschema.validate(document, schema)
