@@ -23,7 +23,7 @@ JOIN   pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdrop
 WHERE  c.relkind = 'v'
   AND  (c.relname ~ '^pg_stat(io)?_'
         OR c.relname IN ('pg_locks', 'pg_replication_slots', 'pg_prepared_xacts', 'pg_stats',
-                         'pg_settings'))
+                         'pg_settings', 'pg_hba_file_rules'))
   AND  (c.relname = 'pg_stat_all_tables' OR c.relname !~ '^pg_stat(io)?_(all|sys|xact)')
    OR  c.oid = 'pg_database'::regclass AND a.attnum > 0
 GROUP  BY c.relname

@@ -30,13 +30,16 @@ def literal(value: str) -> str:
     return _quoted(value, "'")
 
 
-def qualified(parts: Sequence[str]) -> str:
+def qualified(parts: Sequence[str], kind: str = "") -> str:
     """Quote a qualified name for SQL.
 
-    >>> qualified(["public", "orders"])
-    '"public"."orders"'
+    A function's third part is its argument list, which the server's own deparser wrote.
+
+    >>> qualified(["public", "orders"]), qualified(["public", "due", "day date"], "function")
+    ('"public"."orders"', '"public"."due"(day date)')
     """
-    return ".".join(map(identifier, parts))
+    names, arguments = _signature(parts, kind)
+    return ".".join(map(identifier, names)) + arguments
 
 
 NUMBERED = frozenset({"query", "session", "setting", "server"})
@@ -48,10 +51,20 @@ def display(parts: Sequence[str], kind: str = "") -> str:
 
     >>> display(["public", "orders"]), display(["public", "Old name"]), display(["42"], "query")
     ('public.orders', 'public."Old name"', '42')
+    >>> display(["public", "due", "day date, integer"], "function")
+    'public.due(day date, integer)'
     """
     if kind in NUMBERED:
         return " ".join(parts)
-    return ".".join(p if _PLAIN.match(p) else identifier(p) for p in parts)
+    names, arguments = _signature(parts, kind)
+    return ".".join(p if _PLAIN.match(p) else identifier(p) for p in names) + arguments
+
+
+def _signature(parts: Sequence[str], kind: str) -> tuple[Sequence[str], str]:
+    """Part a name from the argument list that tells a function from others of that name."""
+    if kind == "function" and len(parts) == 3:
+        return parts[:2], f"({printable(parts[2])})"
+    return parts, ""
 
 
 _TOKEN = re.compile(

@@ -6,11 +6,11 @@ import re
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 _PERCENT = re.compile(r"%%|%\((\w+)\)s|%")
-_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
-_LITERAL = re.compile(r"'(?:[^']|'')*'")
+_LITERAL_OR_COMMENT = re.compile(r"('(?:[^']|'')*')|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _VIEW = re.compile(
     r"(?<![\w.])(pg_stat_\w+|pg_statio_\w+|pg_stats|pg_locks|pg_prepared_xacts|pg_replication_slots"
-    r"|user_relation|postgresql_release)\b(?!\s*\()"
+    r"|pg_hba_file_rules"
+    r"|user_(?:relation|function|type|schema|role|database)|postgresql_release)\b(?!\s*\()"
     r"|(?<![\w.])(pgstattuple_approx|pgstatindex)(?=\s*\()"
 )
 _CALL = re.compile(r'(?<![\w"])"?([a-z_]\w*)"?\s*\(', re.IGNORECASE)
@@ -39,10 +39,10 @@ _EFFECTS = re.compile(
 def bare(sql: str) -> str:
     """Return the SQL without comments and the insides of literals.
 
-    >>> bare("SELECT 'a -- b' -- c")
+    >>> bare("SELECT 'a -- b' -- it's c")
     "SELECT '' "
     """
-    return _COMMENT.sub("", _LITERAL.sub("''", sql))
+    return _LITERAL_OR_COMMENT.sub(lambda found: "''" if found[1] else "", sql)
 
 
 def views(sql: str) -> set[str]:

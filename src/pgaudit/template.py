@@ -105,7 +105,7 @@ def _fill(text: str, write: Callable[[Placeholder], str]) -> str:
 def _for_people(placeholder: Placeholder, values: Values) -> str:
     parts = values.name(placeholder.name)
     if parts is not None:
-        return quote.display(parts, values.kind if placeholder.name == "object" else "")
+        return quote.display(parts, _kind(placeholder, values))
     shown = units.show(values.kinds[placeholder.name], values.values[placeholder.name])
     if placeholder.form == "short":
         shown = " ".join(shown.split())
@@ -113,10 +113,15 @@ def _for_people(placeholder: Placeholder, values: Values) -> str:
     return shown
 
 
+def _kind(placeholder: Placeholder, values: Values) -> str:
+    return values.kind if placeholder.name == "object" else ""
+
+
 def _for_sql(placeholder: Placeholder, values: Values) -> str:
     parts = values.name(placeholder.name)
     if parts is not None:
-        return quote.literal(quote.qualified(parts)) if placeholder.form else quote.qualified(parts)
+        name = quote.qualified(parts, _kind(placeholder, values))
+        return quote.literal(name) if placeholder.form else name
     kind, value = values.kinds[placeholder.name], values.values[placeholder.name]
     if value is None:
         return "NULL"

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from test_quiet import HEALTH, LARGER, ROUNDS, TIMES
+from test_quiet import HEALTH, LARGER, SCHEMAS, TIMES, busy, settle
 
 import postgres
 from auditing import COUNTED, Rows, aged, asked, errors
@@ -44,10 +43,11 @@ BEGIN
 END $$
 """
 
-GROWN = """
+GROWN = f"""
 CREATE PROCEDURE grow(VARIADIC names text[]) LANGUAGE sql AS $$
   UPDATE pg_class
-  SET    relpages = relpages * 2000, reltuples = reltuples * 2000, relallvisible = relallvisible * 2000
+  SET    relpages = relpages * {TIMES}, reltuples = reltuples * {TIMES},
+         relallvisible = relallvisible * {TIMES}
   WHERE  relname = ANY (names) AND reltuples < 1000000;
 $$
 """
@@ -190,18 +190,17 @@ class Sick:
 def sick(server: postgres.Server) -> Iterator[Sick]:
     """A large healthy database, and then the faults in it."""
     with server.database(extensions=EXTENSIONS) as made, contextlib.ExitStack() as held:
-        for name in ("shop", "saas", "events"):
+        for name in SCHEMAS:
             scratch.run(made, (HEALTH / f"{name}.sql").read_text())
         # Until PostgreSQL 15 counters travel as datagrams, which are lost where too many come at once.
         for first in range(1, 201, 20):
             scratch.run(made, FILLER.replace("{first}", str(first)))
-        for name in ("shop", "saas", "events"):
-            scratch.run(made, (HEALTH / f"{name}-traffic.sql").read_text() * ROUNDS)
+        for name in SCHEMAS:
+            busy(made, name)
         scratch.run(made, "VACUUM ANALYZE")
         scratch.run(made, LARGER)
         scratch.run(made, GROWN)
-        # Until PostgreSQL 15 a process of its own collects counters, up to half a second later.
-        time.sleep(1 if server.major < 15 else 0)
+        settle(server)
         before = Asking(made, {}).places()
         injected = faults(server.major)
         for fault in injected:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from pgaudit.postgres import probe, scratch
 
 HEALTH = Path(__file__).parents[1] / "health"
 CHECKS = [c for c in find.checks(find.sources()) if c.status == "stable"]
+SCHEMAS = ("shop", "saas", "events")
 ROUNDS = 20
 """How often a schema's traffic runs."""
 
@@ -35,6 +37,20 @@ WHERE  n.oid = c.relnamespace AND c.reltuples > 0 AND n.nspname IN ('public', 'p
 """Tables, indexes and TOAST grow alike, so what is in proportion stays so."""
 
 
+def busy(conninfo: str, schema: str) -> None:
+    """Run a schema's traffic, each round in a session of its own.
+
+    Until PostgreSQL 15 counters travel as datagrams, which are lost where too many come at once.
+    """
+    for _ in range(ROUNDS):
+        scratch.run(conninfo, (HEALTH / f"{schema}-traffic.sql").read_text())
+
+
+def settle(server: postgres.Server) -> None:
+    """Wait until counters have arrived: until PostgreSQL 15 a process collects them, half a second late."""
+    time.sleep(1 if server.major < 15 else 0)
+
+
 def assert_quiet(conninfo: str, *, times: int) -> None:
     """Audit with every stable check, on counters that are a month old and `times` as many."""
     with postgres.session(conninfo) as session:
@@ -45,15 +61,16 @@ def assert_quiet(conninfo: str, *, times: int) -> None:
     assert loud(results) == []
 
 
-@pytest.mark.parametrize("schema", ["shop", "saas", "events"])
+@pytest.mark.parametrize("schema", SCHEMAS)
 @pytest.mark.parametrize("times", [1, TIMES], ids=["as it is", "larger"])
 def test_ordinary_schemas(server: postgres.Server, schema: str, times: int) -> None:
     with server.database(extensions=("pg_stat_statements",)) as made:
         scratch.run(made, (HEALTH / f"{schema}.sql").read_text())
-        scratch.run(made, (HEALTH / f"{schema}-traffic.sql").read_text() * ROUNDS)
+        busy(made, schema)
         # In a session of its own: what a session has not reported yet is counted after its ANALYZE.
         scratch.run(made, "VACUUM ANALYZE")
         scratch.run(made, LARGER if times == TIMES else "")
+        settle(server)
         assert_quiet(made, times=times)
 
 
@@ -77,4 +94,5 @@ def test_pgbench(server: postgres.Server, keys: tuple[str, ...], times: int) -> 
             )  # fmt: skip
         scratch.run(made, "VACUUM ANALYZE")
         scratch.run(made, LARGER if times == TIMES else "")
+        settle(server)
         assert_quiet(made, times=times)

@@ -26,6 +26,7 @@ Level = Literal["info", "warning", "critical"]
 ObjectKind = Literal[
     "index", "table", "column", "constraint", "sequence", "function", "view", "schema", "database",
     "role", "setting", "extension", "slot", "subscription", "session", "query", "tablespace", "server",
+    "type", "trigger", "policy", "foreign server",
 ]  # fmt: skip
 
 if set(TypeWord.__args__) != set(KINDS):  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ PRELOADED: Mapping[str, str] = {shape.STATEMENTS: "pg_stat_statements.max"}
 """Extensions that work only if their library was preloaded, and a setting that only it defines."""
 
 _FACTS = f"""
-WITH /* pgaudit: facts */ user_relation AS ({shape.OWN_VIEWS["user_relation"]})
+WITH /* pgaudit: facts */ user_relation AS ({shape.own_views()["user_relation"]})
 SELECT
        current_setting('server_version')          AS version,
        current_setting('server_version_num')::int AS version_number,
@@ -175,17 +175,13 @@ def databases(session: Session, *, timeout: float) -> list[str]:
     answer = session.ask(
         [
             Question(
-                "SELECT /* pgaudit: databases */ datname::text FROM pg_database "
-                "WHERE datallowconn AND NOT datistemplate ORDER BY datname"
+                f"WITH /* pgaudit: databases */ own AS ({shape.own_views()['user_database']}) "
+                "SELECT datname::text FROM own WHERE datallowconn ORDER BY datname"
             )
         ],
         timeout=timeout,
     )[0]
-    return [str(row[0]) for row in answer.rows if row[0] not in MANAGED]
-
-
-MANAGED = frozenset({"rdsadmin", "cloudsqladmin", "azure_maintenance", "azure_sys", "alloydbadmin"})
-"""Databases that managed services keep for themselves; no customer can connect to them."""
+    return [str(row[0]) for row in answer.rows]
 
 
 def _present(

@@ -70,27 +70,84 @@ OWN_COLUMNS: Mapping[str, Columns] = {
 }  # fmt: skip
 """The columns of a view of pgaudit's own that proofs may give canned rows for."""
 
-OWN_VIEWS: Mapping[str, str] = {
-    "postgresql_release": _releases(),
-    # Tables, partitioned tables, foreign tables, materialized views, views and sequences of users: no
-    # system schemas, nobody's temporary relations, no members of extensions, nothing of a managed
-    # service. `public` is the customer's, whoever owns it (rdsadmin does on RDS).
-    # A member's indexes are no members themselves, so indexes are reached through their table.
-    "user_relation": f"""
-        SELECT c.*, n.nspname
-        FROM   pg_catalog.pg_class c
-        JOIN   pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        JOIN   pg_catalog.pg_roles r ON r.oid = n.nspowner
-        WHERE  c.relkind IN ('r', 'p', 'f', 'm', 'v', 'S') AND c.relpersistence <> 't'
-          AND  NOT starts_with(n.nspname, 'pg_') AND n.nspname <> 'information_schema'
-          AND  NOT starts_with(n.nspname, '_timescaledb_')
-          AND  n.nspname <> ALL ('{{timescaledb_information,timescaledb_experimental,_heroku}}')
-          AND  (n.nspname = 'public' OR r.rolname <> ALL ('{{{",".join(SERVICE_ROLES)}}}'))
-          AND  NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-                           WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
-                             AND d.deptype = 'e')""",
-}
-"""Views of pgaudit's own, so that every check means the same by what belongs to users."""
+SERVICE_DATABASES = (
+    "rdsadmin", "cloudsqladmin", "azure_maintenance", "azure_sys", "alloydbadmin",
+    "alloydbmetadata",
+)  # fmt: skip
+"""Databases that managed services keep for themselves; no customer can connect to them."""
+
+
+def _theirs(*names: str) -> str:
+    return f"ALL ('{{{','.join(names)}}}')"
+
+
+# Schemas of users. `public` is the customer's, whoever owns it (rdsadmin does on RDS).
+_USER_SCHEMA = f"""
+    NOT starts_with(n.nspname, 'pg_') AND n.nspname <> 'information_schema'
+    AND NOT starts_with(n.nspname, '_timescaledb_')
+    AND n.nspname <> ALL ('{{timescaledb_information,timescaledb_experimental,_heroku}}')
+    AND (n.nspname = 'public' OR o.rolname <> {_theirs(*SERVICE_ROLES)})"""
+
+
+def _of_users(catalog: str, alias: str, schema: str, condition: str = "true") -> str:
+    """Return the SELECT of a catalog's rows in schemas of users, without members of extensions."""
+    return f"""
+        SELECT {alias}.*, n.nspname
+        FROM   pg_catalog.{catalog} {alias}
+        JOIN   pg_catalog.pg_namespace n ON n.oid = {alias}.{schema}
+        JOIN   pg_catalog.pg_roles o ON o.oid = n.nspowner
+        WHERE  {condition} AND {_USER_SCHEMA}
+          AND  {_no_member(catalog, alias)}"""
+
+
+def _no_member(catalog: str, alias: str) -> str:
+    return f"""NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                           WHERE d.classid = 'pg_catalog.{catalog}'::regclass
+                             AND d.objid = {alias}.oid AND d.deptype = 'e')"""
+
+
+@functools.cache
+def own_views() -> Mapping[str, str]:
+    """Return the views of pgaudit's own, so that every check means the same by what is a user's.
+
+    Each is the SELECT that stands for it. Roles and databases are read by names that a proof's
+    canned rows may stand in for.
+    """
+    return {
+        "postgresql_release": _releases(),
+        # Tables, partitioned tables, foreign tables, materialized views, views and sequences. A
+        # member's indexes are no members themselves, so indexes are reached through their table.
+        "user_relation": _of_users(
+            "pg_class",
+            "c",
+            "relnamespace",
+            "c.relkind IN ('r', 'p', 'f', 'm', 'v', 'S') AND c.relpersistence <> 't'",
+        ),
+        "user_function": _of_users("pg_proc", "p", "pronamespace"),
+        "user_type": _of_users("pg_type", "t", "typnamespace"),
+        "user_schema": f"""
+        SELECT n.*
+        FROM   pg_catalog.pg_namespace n
+        JOIN   pg_catalog.pg_roles o ON o.oid = n.nspowner
+        WHERE  {_USER_SCHEMA} AND {_no_member("pg_namespace", "n")}""",
+        # Roles of this server's users: predefined roles and those of services left out.
+        "user_role": f"""
+        SELECT r.* FROM pg_roles r
+        WHERE  NOT starts_with(r.rolname, 'pg_') AND r.rolname <> {_theirs(*SERVICE_ROLES)}
+          AND  r.rolname !~ '^(alloydb|cloudsql|rds|azure_?pg|azuresu|supabase_)'""",
+        "user_database": f"""
+        SELECT d.* FROM pg_database d
+        WHERE  NOT d.datistemplate AND d.datname <> {_theirs(*SERVICE_DATABASES)}""",
+    }
+
+
+OWN_VIEWS = frozenset(
+    {
+        "postgresql_release", "user_relation", "user_function", "user_type", "user_schema",
+        "user_role", "user_database",
+    }
+)  # fmt: skip
+"""The names of `own_views()`."""
 
 OF_CATALOGS = frozenset(
     {
@@ -173,7 +230,7 @@ def select(view: str, shapes: Mapping[str, tuple[str, ...]], schemas: Mapping[st
     `shapes` maps each view to its columns there, `schemas` an extension to its schema.
     """
     if view in OWN_VIEWS:
-        return OWN_VIEWS[view]
+        return own_views()[view]
     source = view if shapes.get(view) else FORMER_VIEW.get(view, view)
     present = shapes.get(source, ())
     columns = newest(view) or dict.fromkeys(present, "")

@@ -61,7 +61,7 @@ def question(
     functions = [view for view in reads if view in shape.FUNCTION_VIEWS]
     standins = [
         _standin(view, surroundings, values)
-        for view in reads
+        for view in _in_order(reads)
         if view not in functions or view in surroundings.given
     ]
     mark = f"/* pgaudit: {label} */"
@@ -87,11 +87,14 @@ def for_psql(
         for view in shape.names()
         if view not in shape.FUNCTION_VIEWS
     }
-    surroundings = Surroundings(shapes, {}, {})
     schemas = dict.fromkeys(shape.EXTENSION_VIEWS.values(), "public")
     functions = [view for view in reads if view in shape.FUNCTION_VIEWS]
-    standins = [_named(v, shape.select(v, shapes, schemas)) for v in reads if v not in functions]
-    body = _schemas(sql, {**surroundings.schemas, **_all_public(sql)})
+    standins = [
+        _named(view, shape.select(view, shapes, schemas))
+        for view in _in_order(reads)
+        if view not in functions
+    ]
+    body = _schemas(sql, _all_public(sql))
     body = _called(body, functions, shapes, schemas, {})
     body = sqltext.PLACEHOLDER.sub(lambda m: _literal(parameters[m[1]]), body).replace("%%", "%")
     head = f"WITH {', '.join(standins)}\n" if standins else ""
@@ -99,6 +102,11 @@ def for_psql(
         "SET search_path = pg_catalog, pg_temp;\n"
         f"{head}SELECT * FROM (\n{body.rstrip()}\n) AS finding;\n"
     )
+
+
+def _in_order(reads: Sequence[str]) -> list[str]:
+    """Put views of pgaudit's own last: they read others, and canned rows where there are any."""
+    return sorted(reads, key=lambda view: view in shape.OWN_VIEWS)
 
 
 def _standin(view: str, surroundings: Surroundings, values: list[object]) -> str:
