@@ -89,6 +89,20 @@ def binaries(name: str) -> Path | None:
     raise embedded.ServerError(f"PostgreSQL {name} could not be had.", server=got.stderr.strip())
 
 
+def has_hypopg(server: Server) -> bool:
+    """Say whether a server can create the extension HypoPG, after trying to bring it there.
+
+    Debian has it for some majors only, so a test that needs it skips on the others.
+    """
+    if server.binaries is not None and os.environ.get("PGAUDIT_TEST_STORE"):
+        script = str(ROOT / "scripts" / "get-hypopg.sh")
+        arguments = ["sh", script, str(server.major), str(server.binaries.parent)]
+        subprocess.run(arguments, capture_output=True, check=False)
+    with contextlib.closing(scratch.connect(server.conninfo)) as admin:
+        sql = "SELECT 1 FROM pg_available_extensions WHERE name = 'hypopg'"
+        return admin.execute(sql).fetchone() is not None
+
+
 @contextlib.contextmanager
 def serve(name: str, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
     """Run one server for the body: a major, the default one, or a DSN."""

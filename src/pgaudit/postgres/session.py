@@ -151,7 +151,7 @@ def _encoding(connection: psycopg.Connection[tuple[Any, ...]]) -> str:
 
 def _answer(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Answer:
     columns = tuple(column.name for column in cursor.description or ())
-    return Answer(columns, tuple(cursor.fetchall()))
+    return Answer(columns, tuple(cursor.fetchall()) if columns else ())
 
 
 def _connect(target: Target) -> psycopg.Connection[tuple[Any, ...]]:

@@ -1,0 +1,226 @@
+"""Normalised statements → generic plans, without running any, with indexes that do not exist.
+
+A plan is asked for with PREPARE under plan_cache_mode = force_generic_plan and EXPLAIN EXECUTE, on
+every major: EXPLAIN (GENERIC_PLAN) of PostgreSQL 16 would need the parameters bound in the extended
+protocol, whose NULLs the planner then folds into the plan, and would leave each statement's text in
+pg_stat_statements, where PREPARE leaves none.
+
+Everything happens in a read-only transaction with its timeouts. EXPLAIN takes the locks that running
+the statement would take, and lets go of them at once. Hypothetical indexes live in the memory of the
+server process; they are dropped in the same transaction, so that none is left to a pooler's next
+client.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pgaudit import quote
+from pgaudit.errors import QueryError
+from pgaudit.model import Server
+from pgaudit.postgres import genericplan
+from pgaudit.postgres.genericplan import NotPlanned, Plan
+from pgaudit.postgres.session import Session
+from pgaudit.postgres.standin import Question
+
+EXTENSION = "hypopg"
+NAME = "pgaudit"
+"""What a statement is prepared as; pg_stat_statements tells EXPLAIN EXECUTE apart by this name."""
+
+# Our own session forbids nested loops and parallel workers, which would make other plans than the
+# application's; so each of the planner's settings is what a new session of this role would have. The
+# search_path may already be an application's here, so nothing is left to it.
+_SETTINGS = """
+SELECT /* pgaudit: planner */
+       pg_catalog.set_config('search_path'::pg_catalog.text, $1::pg_catalog.text, true),
+       pg_catalog.set_config('plan_cache_mode'::pg_catalog.text,
+                             'force_generic_plan'::pg_catalog.text, true),
+       (SELECT pg_catalog.count(pg_catalog.set_config(s.name, s.reset_val, true))
+        FROM   pg_catalog.pg_settings s
+        WHERE  s.name OPERATOR(pg_catalog.=)
+               ANY ('{enable_nestloop,max_parallel_workers_per_gather}'::pg_catalog.text[]))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What is to be planned: the text with `$n`, and the search_path that resolves its names."""
+
+    text: str
+    search_path: str = '"$user", public'
+
+    @property
+    def parameters(self) -> int:
+        """The highest `$n`; one more than is used, in a literal say, makes the server refuse it.
+
+        >>> Statement("SELECT $1 FROM t WHERE a = $2").parameters
+        2
+        """
+        bare = _QUOTED.sub(" ", self.text)
+        return max((int(number) for number in _PARAMETER.findall(bare)), default=0)
+
+
+_PARAMETER = re.compile(r"(?<![\w$])\$(\d{1,5})")
+_QUOTED = re.compile(
+    r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | --[^\n]* | /\*.*?\*/ | (\$[A-Za-z_]*\$).*?\1""",
+    re.DOTALL | re.VERBOSE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothetical:
+    """An index that does not exist: the name that plans give it, and how large it would be."""
+
+    name: str
+    size: int
+
+
+@dataclass(slots=True)
+class Planner:
+    """Asks one database's planner; `timeout` is in seconds, for each statement."""
+
+    session: Session
+    server: Server
+    timeout: float = 5.0
+    _plans: dict[Statement, Plan | NotPlanned] = field(default_factory=dict)
+    _indexes: dict[str, Hypothetical | None] = field(default_factory=dict)
+
+    @property
+    def confirms(self) -> bool:
+        """Whether indexes can be supposed here: HypoPG is in this database and may be used."""
+        extension = self.server.extensions.get(EXTENSION)
+        return extension is not None and extension.usable
+
+    @property
+    def hides(self) -> bool:
+        """Whether HypoPG is new enough (1.4) to hide indexes that exist."""
+        extension = self.server.extensions.get(EXTENSION)
+        return self.confirms and extension is not None and _version(extension.version) >= (1, 4)
+
+    def plan(self, statement: Statement) -> Plan | NotPlanned:
+        """Return the generic plan of a statement as the database is; asked once, then remembered.
+
+        Raises QueryError only if the connection was lost.
+        """
+        if statement not in self._plans:
+            self._plans[statement] = self._one(statement, (), ())
+        return self._plans[statement]
+
+    def supposing(
+        self,
+        statements: Sequence[Statement],
+        definitions: Sequence[str],
+        hidden: Sequence[int] = (),
+    ) -> tuple[Plan | NotPlanned, ...]:
+        """Return the plans as they would be with the indexes of `definitions` and without `hidden`.
+
+        `definitions` are CREATE INDEX statements, of which those that HypoPG refuses are left out;
+        `hidden` are oids of indexes that exist. Raises QueryError only if the connection was lost.
+        """
+        kept = [d for d in definitions if self.index(d) is not None]
+        try:
+            return tuple(self._ask(statements, kept, hidden))
+        except QueryError as error:
+            self._forget(error)
+        return tuple(self._one(statement, kept, hidden) for statement in statements)
+
+    def index(self, definition: str) -> Hypothetical | None:
+        """Return what HypoPG makes of a CREATE INDEX, None where it refuses; asked once.
+
+        Raises QueryError only if the connection was lost.
+        """
+        if definition not in self._indexes:
+            reset, create = self._hypopg("hypopg_reset()"), self._creation(definition)
+            try:
+                row = self.session.ask([_settings(""), reset, create, reset], timeout=self.timeout)[
+                    2
+                ]
+                self._indexes[definition] = Hypothetical(str(row.rows[0][0]), int(row.rows[0][1]))
+            except QueryError as error:
+                self._forget(error)
+                self._indexes[definition] = None
+        return self._indexes[definition]
+
+    def _one(
+        self, statement: Statement, definitions: Sequence[str], hidden: Sequence[int]
+    ) -> Plan | NotPlanned:
+        try:
+            return self._ask([statement], definitions, hidden)[0]
+        except QueryError as error:
+            self._forget(error)
+            return NotPlanned(error.message, error.sqlstate)
+
+    def _ask(
+        self, statements: Sequence[Statement], definitions: Sequence[str], hidden: Sequence[int]
+    ) -> list[Plan]:
+        """Ask for all plans in one transaction and one round trip."""
+        questions: list[Question] = [_settings("")]
+        supposed = bool(definitions or hidden)
+        if supposed:
+            questions.append(self._hypopg("hypopg_reset()"))
+            if hidden:
+                questions.append(self._hypopg("hypopg_unhide_all_indexes()"))
+            questions += map(self._creation, definitions)
+            questions += [self._hypopg("hypopg_hide_index($1)", oid) for oid in hidden]
+        places = []
+        for statement in statements:
+            questions += [
+                _settings(statement.search_path),
+                Question(f"PREPARE {NAME} AS {statement.text}"),
+            ]
+            places.append(len(questions))
+            nulls = ", ".join(["NULL"] * statement.parameters)
+            executed = f"EXECUTE {NAME}({nulls})" if nulls else f"EXECUTE {NAME}"
+            questions += [Question(f"EXPLAIN (VERBOSE, FORMAT JSON) {executed}"), _DEALLOCATE]
+        if supposed:
+            questions.append(self._hypopg("hypopg_reset()"))
+            if hidden:
+                questions.append(self._hypopg("hypopg_unhide_all_indexes()"))
+        answers = self.session.ask(questions, timeout=self.timeout)
+        return [genericplan.read(answers[place].rows[0][0]) for place in places]
+
+    def _creation(self, definition: str) -> Question:
+        schema = quote.identifier(self.server.extensions[EXTENSION].schema)
+        return Question(
+            f"SELECT indexname, {schema}.hypopg_relation_size(indexrelid) "
+            f"FROM {schema}.hypopg_create_index($1)",
+            (definition,),
+        )
+
+    def _hypopg(self, call: str, *parameters: object) -> Question:
+        schema = quote.identifier(self.server.extensions[EXTENSION].schema)
+        return Question(f"SELECT {schema}.{call}", parameters)
+
+    def _forget(self, error: QueryError) -> None:
+        """Clear what a failed question left: neither a prepared statement nor HypoPG is rolled back."""
+        if error.lost:
+            raise error
+        left = [_DEALLOCATE]
+        if self.confirms:
+            left.append(self._hypopg("hypopg_reset()"))
+        if self.hides:
+            left.append(self._hypopg("hypopg_unhide_all_indexes()"))
+        for question in left:
+            try:
+                self.session.ask([question], timeout=self.timeout)
+            except QueryError as another:
+                if another.lost:
+                    raise
+
+
+_DEALLOCATE = Question(f"DEALLOCATE {NAME}")
+
+
+def _settings(search_path: str) -> Question:
+    return Question(_SETTINGS, (search_path,))
+
+
+def _version(text: str) -> tuple[int, ...]:
+    """Read an extension's version.
+
+    >>> _version("1.4.4"), _version("1.3")
+    ((1, 4, 4), (1, 3))
+    """
+    return tuple(int(part) for part in re.findall(r"\d+", text))
