@@ -30,8 +30,8 @@ ALLOWED = {
     "proof": {"audit", "errors", "judge", "model", "postgres", "units"},
     "demo": {"demo", "postgres"},
     "commands": {
-        "", "commands", "audit", "catalog", "demo", "errors", "evidence", "judge", "model", "override", "plan",
-        "postgres", "proof", "render", "units", "whynot", "window",
+        "", "commands", "audit", "catalog", "demo", "errors", "evidence", "judge", "model", "override",
+        "plan", "postgres", "proof", "render", "units", "whynot", "window",
     },
     "cli": {"", "catalog", "commands", "errors", "model", "units"},
     "__main__": {"cli"},

@@ -17,6 +17,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 DATA = (
     "checks/check.schema.json",
     "demo/schema.sql",
+    "postgres/counters.json",
     "postgres/views.json",
     "py.typed",
     "render/report.schema.json",

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pgaudit import judge
+from pgaudit import judge, window
 from pgaudit.errors import QueryError, TargetError
 from pgaudit.model import Check, Reason, Result, Row, Server, Status
+from pgaudit.postgres.difference import Difference
 from pgaudit.postgres.session import Session
 from pgaudit.postgres.standin import Given, Question, Surroundings, question
-from pgaudit.whynot import why_not
 
 ROW_LIMIT = 1000
 """Rows of one check that are judged; more are said, not listed."""
@@ -44,9 +44,11 @@ def audit(
     checks: Sequence[Check],
     limits: Limits = Limits(),
     progress: Progress | None = None,
+    difference: Difference | None = None,
 ) -> tuple[Result, ...]:
     """Ask each check and judge what it returns; a refused question is a result, never an exception.
 
+    With a `difference` of two samples checks of counters judge what was counted between those.
     A lost connection is reopened once; if that fails, or it is lost again, the rest is errored.
     """
     progress = progress or Progress()
@@ -57,7 +59,14 @@ def audit(
         if lost is not None:
             progress.results.append(Result(check, Status.ERRORED, server.database, reason=lost))
             continue
-        result = ask(session, server, check, limits, on_question=progress.on_question)
+        result = ask(
+            session,
+            server,
+            check,
+            limits,
+            difference=difference,
+            on_question=progress.on_question,
+        )
         progress.results.append(result)
         if result.reason is not None and result.reason.kind == "lost":
             lost = None if not reopened and _reopen(session) else result.reason
@@ -72,18 +81,25 @@ def ask(
     limits: Limits = Limits(),
     *,
     given: Given | None = None,
+    difference: Difference | None = None,
     on_question: Callable[[Check, Question], None] = lambda _check, _question: None,
 ) -> Result:
     """Ask one check: skipped with a reason, errored with a reason, passed, or failed with findings.
 
-    `given` replaces statistics views by canned rows; only proofs use it.
+    `given` replaces statistics views by canned rows; only proofs use it. `difference` replaces counters
+    by what they counted between two samples, for checks that a window bears on.
     """
-    reason = why_not(check, server)
+    reason = window.why_not(check, server, difference)
     if reason is not None:
         return Result(check, Status.SKIPPED, server.database, reason=reason)
+    if difference is not None and window.applies(check):
+        check, server = window.seen(check, server, difference)
+    else:
+        difference = None
     started = time.monotonic()
+    surroundings = Surroundings(server.shapes, server.extensions, given or {}, difference)
     try:
-        rows = _rows(session, server, check, limits, given or {}, on_question)
+        rows = _rows(session, server, check, limits, surroundings, on_question)
     except QueryError as error:
         seconds = time.monotonic() - started
         reason = _refused(check, server, error)
@@ -93,8 +109,8 @@ def ask(
         reason = Reason("error", str(error), where=_where(check, server, None))
         return Result(check, Status.ERRORED, server.database, reason=reason, seconds=seconds)
     seconds = time.monotonic() - started
-    window = server.windows.get(check.evidence.view) if check.evidence else None
-    findings = judge.judge(check, rows[: limits.rows], window)
+    covered = server.windows.get(check.evidence_view)
+    findings = judge.judge(check, rows[: limits.rows], covered)
     return Result(
         check=check,
         status=Status.FAILED if findings else Status.PASSED,
@@ -110,7 +126,7 @@ def _rows(
     server: Server,
     check: Check,
     limits: Limits,
-    given: Given,
+    surroundings: Surroundings,
     on_question: Callable[[Check, Question], None],
 ) -> list[Row]:
     variant = check.variant(server.major)
@@ -122,7 +138,7 @@ def _rows(
         label=check.id,
         reads=check.reads,
         parameters=check.parameters,
-        surroundings=Surroundings(server.shapes, server.extensions, given),
+        surroundings=surroundings,
         limit=limits.rows + 1,
     )
     on_question(check, asked)

@@ -207,6 +207,22 @@ def check(
             rich_help_panel=CHOICE,
         ),
     ] = None,
+    window: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="Judge what the counters count from now on, for this long.",
+            rich_help_panel=CHOICE,
+        ),
+    ] = None,
+    since: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="REPORT",
+            help="Judge what was counted since a JSON report made --with-samples.",
+            rich_help_panel=CHOICE,
+        ),
+    ] = None,
     fail_on: Annotated[
         FailOn,
         typer.Option(
@@ -265,6 +281,14 @@ def check(
             rich_help_panel=OUTPUT,
         ),
     ] = 0,
+    with_samples: Annotated[
+        bool,
+        typer.Option(
+            "--with-samples",
+            help="Keep the counters in the JSON report, for a later --since.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -302,6 +326,9 @@ def check(
             None if fail_on is FailOn.NEVER else Severity[fail_on.upper()],
             strict,
             dry_run,
+            _duration("--window", window) if window is not None else None,
+            since,
+            with_samples,
         )  # fmt: skip
         return command.check(options, console.environment())
 

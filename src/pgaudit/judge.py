@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pgaudit import template
+from pgaudit.evidence import Window
 from pgaudit.model import (
     Check,
     Finding,
@@ -15,7 +16,6 @@ from pgaudit.model import (
     Row,
     Severity,
     SeverityRule,
-    Window,
 )
 from pgaudit.units import KINDS, Value
 

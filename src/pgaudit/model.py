@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 
 from pgaudit import quote
+from pgaudit.evidence import Sample, Window
 from pgaudit.units import Value
 
 Row = Mapping[str, Value]
@@ -70,12 +71,16 @@ class Evidence:
     """Which counters a check reads, and how long they must have been counting.
 
     `view` names the statistics view; `since` a timestamp column with the row's own start, if any;
-    `minimum` the duration parameter below which the check is not run.
+    `minimum` the duration parameter below which the check is not run. `window` is the shortest window,
+    in seconds, that a user may ask for instead, None where only `minimum` counts; `windowed` is False
+    where what is now is judged, whatever window is asked for.
     """
 
     view: str
     since: str | None = None
     minimum: str | None = None
+    window: float | None = None
+    windowed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +183,11 @@ class Check:
         """Return the parameters in force, as the query's placeholders take them."""
         return {name: parameter.default for name, parameter in self.parameters.items()}
 
+    @property
+    def evidence_view(self) -> str:
+        """The statistics view whose counters are judged, or nothing."""
+        return self.evidence.view if self.evidence else ""
+
     def variant(self, major: int) -> int | None:
         """Return the key of the query for a server's major version, or None if it is too old."""
         return max((first for first in self.queries if first <= major), default=None)
@@ -190,17 +200,6 @@ class Target:
     label: str
     conninfo: str = field(repr=False)
     origin: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The time that cumulative counters cover: from `start`, until the audit.
-
-    `source` says where the start comes from: "reset stamp", "entry's own stamp", "server's start".
-    """
-
-    start: datetime
-    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,12 +363,18 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class TargetReport:
-    """One database of one target: its server and a result for every selected check, or a failure."""
+    """One database of one target: its server and a result for every selected check, or a failure.
+
+    `notes` say what bears on all results, such as a reset inside the window; `sample` is what a later
+    run may be compared with, if that was asked for.
+    """
 
     label: str
     server: Server | None
     results: tuple[Result, ...] = ()
     failure: Failure | None = None
+    notes: tuple[str, ...] = ()
+    sample: Sample | None = None
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -106,12 +106,13 @@ def _window(check: Check, server: Server) -> Iterator[Reason]:
     needed = float(str(check.parameters[evidence.minimum].default))
     covered = (server.now - window.start).total_seconds()
     if covered < needed:
-        yield Reason(
-            "window",
-            f"{evidence.view} has counted for {units.show_duration(max(0, round(covered)))} "
-            f"(since the {window.source}), needs {units.show_duration(needed)} "
-            f"({evidence.minimum})",
-        )
+        least = f"needs {units.show_duration(needed)} ({evidence.minimum})"
+        if window.asked:
+            said = f"would judge what {evidence.view} counted {window.source}"
+        else:
+            counted = units.show_duration(max(0, round(covered)))
+            said = f"{evidence.view} has counted for {counted} (since the {window.source})"
+        yield Reason("window", f"{said}, {least}")
 
 
 def _numbers(version: str) -> tuple[int, ...]:

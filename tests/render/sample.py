@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from pgaudit.evidence import Window
 from pgaudit.model import (
     Check,
     Extension,
@@ -24,7 +25,6 @@ from pgaudit.model import (
     SeverityRule,
     Status,
     TargetReport,
-    Window,
 )
 from pgaudit.quote import qualified
 from pgaudit.units import Value

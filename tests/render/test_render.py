@@ -20,6 +20,7 @@ from rich.cells import cell_len
 
 from pgaudit import plan, quote, render
 from pgaudit.errors import UsageError
+from pgaudit.evidence import Window
 from pgaudit.model import (
     Check,
     Failure,
@@ -34,7 +35,6 @@ from pgaudit.model import (
     Severity,
     Status,
     TargetReport,
-    Window,
 )
 from pgaudit.plan import PlannedTarget
 from pgaudit.render import json, plain, table, text

@@ -16,7 +16,8 @@ from pgaudit.catalog import find
 from pgaudit.catalog.select import select
 from pgaudit.commands.once import Once
 from pgaudit.errors import UsageError
-from pgaudit.model import Check, Reason, Requirements, Server, Severity, Window
+from pgaudit.evidence import Window
+from pgaudit.model import Check, Reason, Requirements, Server, Severity
 from pgaudit.plan import PlannedTarget
 from pgaudit.whynot import why_not
 

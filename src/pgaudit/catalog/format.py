@@ -60,6 +60,10 @@ class RequiresEntry(_Strict):
     )
 
 
+NEVER = "never"
+"""What `evidence.window` says where no window bears on what is judged."""
+
+
 class EvidenceEntry(_Strict):
     """Which cumulative counters the check judges, and how long they must have been counting."""
 
@@ -70,6 +74,10 @@ class EvidenceEntry(_Strict):
     )
     minimum: Name | None = Field(
         default=None, description="The duration parameter below which the check is not run."
+    )
+    window: Text | None = Field(
+        default=None,
+        description="The shortest --window that means the same (a rate); `never`: judges what is now.",
     )
 
 

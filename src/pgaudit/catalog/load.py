@@ -11,7 +11,13 @@ from typing import Any
 from pgaudit import model, sqltext, template, units
 from pgaudit.catalog import amounts, structure, yamlfile
 from pgaudit.catalog import proofs as proof_cases
-from pgaudit.catalog.format import CATEGORIES, ParameterEntry, SeverityEntry
+from pgaudit.catalog.format import (
+    CATEGORIES,
+    NEVER,
+    EvidenceEntry,
+    ParameterEntry,
+    SeverityEntry,
+)
 from pgaudit.catalog.levels import severity_rule
 from pgaudit.catalog.yamlfile import Document, Path
 from pgaudit.errors import Fault
@@ -169,6 +175,8 @@ class _Rules:
             evidence.minimum not in parameters or parameters[evidence.minimum].type != "duration"
         ):
             self.document.fault(("evidence", "minimum"), "is no parameter of type duration")
+        if evidence.window is not None and evidence.window != NEVER:
+            amounts.read(self.document, ("evidence", "window"), "duration", evidence.window)
 
     def templates(
         self,
@@ -229,6 +237,12 @@ def _near(name: str, known: Iterable[str]) -> str:
     return f"did you mean '{near[0]}'?" if near else ""
 
 
+def _evidence(entry: EvidenceEntry) -> model.Evidence:
+    windowed = entry.window != NEVER
+    shortest = units.read_duration(entry.window) if entry.window and windowed else None
+    return model.Evidence(entry.view, entry.since, entry.minimum, shortest, windowed)
+
+
 def _check(
     document: Document, fields: structure.Fields, origin: str, proofs: tuple[model.Proof, ...]
 ) -> model.Check:
@@ -267,9 +281,7 @@ def _check(
             tuple(requires.privileges), requires.extensions, requires.settings
         ),
         parameters={n: _parameter(document, n, p) for n, p in fields["parameters"].items()},
-        evidence=model.Evidence(evidence.view, evidence.since, evidence.minimum)
-        if evidence
-        else None,
+        evidence=_evidence(evidence) if evidence else None,
         timeout=units.read_duration(timeout) if timeout else None,
         proofs=proofs,
         origin=origin,

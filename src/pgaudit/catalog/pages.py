@@ -88,8 +88,22 @@ def _evidence(check: Check) -> str:
             f"Judges what `{check.evidence.view}` has counted; it is not run before that covers "
             f"{units.show('duration', least.default)} (`{check.evidence.minimum}`)."
         )
+    said.append(_over_a_window(check))
     said.append(f"A finding reads: “{check.message}”")
     return " ".join(filter(None, said))
+
+
+def _over_a_window(check: Check) -> str:
+    """Say what `--window` and `--since` make of a check of counters."""
+    evidence = check.evidence
+    if evidence is None:
+        return ""
+    if not evidence.windowed:
+        return "It judges what is now, whatever `--window` is asked for."
+    if evidence.window is not None:
+        shortest = units.show("duration", evidence.window)
+        return f"A `--window` may be as short as {shortest}."
+    return "A `--window` must be as long." if evidence.minimum is not None else ""
 
 
 def _parameters(check: Check) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 
-from pgaudit import __version__, audit
-from pgaudit.commands import choice, console, output, target
+from pgaudit import __version__, audit, window
+from pgaudit.commands import choice, console, output, target, watch
 from pgaudit.commands.once import Once
 from pgaudit.commands.options import Options
 from pgaudit.errors import Exit, TargetError, UsageError
@@ -20,6 +20,7 @@ from pgaudit.model import (
     Reason,
     Report,
     Result,
+    Server,
     Status,
     Target,
     TargetReport,
@@ -27,21 +28,22 @@ from pgaudit.model import (
 from pgaudit.plan import PlannedTarget
 from pgaudit.postgres.session import Session
 from pgaudit.postgres.standin import Question
-from pgaudit.whynot import why_not
 
 
 def check(options: Options, environ: Mapping[str, str]) -> Exit:
     """Audit and report. Raises UsageError and CheckError before anything is connected to."""
     wanted = output.destinations(options.showing)
+    writes_json = any(d.format.startswith("json") for d in wanted)
     if options.dry_run and options.showing.files:
         raise UsageError(
             "--dry-run writes no report.", hint="leave out --output; the plan goes to stdout"
         )
     checks = choice.load(options.choosing)
     targets = target.resolve(options.connecting, environ)
+    watching = watch.watch(options, checks, writes_json=writes_json)
     if options.dry_run:
-        return _plan(targets, checks, options, environ)
-    report = run(targets, checks, options, environ)
+        return _plan(targets, checks, options, environ, watching)
+    report = run(targets, checks, options, environ, watching)
     if report.interrupted or any(t.server is not None for t in report.targets):
         output.write(report, wanted, options.showing, environ)
     return verdict(report)
@@ -57,17 +59,31 @@ def verdict(report: Report) -> Exit:
 
 
 def run(
-    targets: Sequence[Target], checks: Sequence[Check], options: Options, environ: Mapping[str, str]
+    targets: Sequence[Target],
+    checks: Sequence[Check],
+    options: Options,
+    environ: Mapping[str, str],
+    watching: watch.Watch | None = None,
 ) -> Report:
-    """Audit targets one after the other; what cannot be connected to is said on stderr and kept."""
+    """Audit targets one after the other; what cannot be connected to is said on stderr and kept.
+
+    With a window all databases are sampled first, so that they share one wait.
+    """
     started, clock = datetime.now(UTC), time.monotonic()
-    with console.Progress(shown=console.watched(environ, quiet=options.showing.quiet)) as progress:
-        running = _Run(checks, options, progress)
+    quiet = options.showing.quiet
+    with console.Progress(shown=console.watched(environ, quiet=quiet)) as progress:
+        watching = watching or watch.watch(options, checks)
+        running = _Run(checks, options, progress, watching)
         try:
+            if options.window is not None:
+                for one in targets:
+                    watching.take(one, options, progress)
+                watching.wait(lambda text: watch.announced(text, progress, environ, quiet))
             for one in targets:
                 running.target(one)
         except KeyboardInterrupt:
             running.interrupted = True
+            running.unasked()
     return Report(
         version=__version__,
         started_at=started,
@@ -83,11 +99,16 @@ class _Run:
     """The state of one run: reports so far, and whether the user stopped it."""
 
     def __init__(
-        self, checks: Sequence[Check], options: Options, progress: console.Progress
+        self,
+        checks: Sequence[Check],
+        options: Options,
+        progress: console.Progress,
+        watching: watch.Watch,
     ) -> None:
         self.checks = checks
         self.options = options
         self.progress = progress
+        self.watching = watching
         self.reports: list[TargetReport] = []
         self.interrupted = False
 
@@ -114,24 +135,47 @@ class _Run:
         """Audit one database; checks of the whole server are asked where they first can be."""
         try:
             server = target.described(session, self.options.connecting)
+            difference, sample = self.watching.compared(
+                session, server, keep=self.options.with_samples
+            )
         except TargetError as error:
             self.failed(session.place, error)
             return
+        notes = difference.notes if difference is not None else ()
+        for note in notes:
+            self.noted(f"{session.place}: {note}")
         asked = once.due(self.checks)
         limits = audit.Limits(self.options.connecting.timeout)
         progress = audit.Progress(on_start=self.progress.checking, on_question=self.question)
         try:
-            audit.audit(session, server, asked, limits, progress)
+            audit.audit(session, server, asked, limits, progress, difference)
         except KeyboardInterrupt:
-            stopped = Reason("interrupted", "the audit was interrupted before it was asked")
-            done = len(progress.results)
-            progress.results += [
-                Result(c, Status.SKIPPED, server.database, reason=stopped) for c in asked[done:]
-            ]
+            progress.results += _stopped(asked[len(progress.results) :], server)
             raise
         finally:
             once.note((r.check, r.reason) for r in progress.results)
-            self.reports.append(TargetReport(session.place, server, tuple(progress.results)))
+            seen = server
+            if difference is not None:
+                windows = {**server.windows, **difference.windows}
+                seen = dataclasses.replace(server, windows=windows)
+            self.reports.append(
+                TargetReport(
+                    session.place, seen, tuple(progress.results), notes=notes, sample=sample
+                )
+            )
+
+    def unasked(self) -> None:
+        """Report the databases that were sampled, but not audited before the interruption."""
+        known, once = {report.label for report in self.reports}, Once()
+        for place, server in self.watching.seen:
+            if place not in known:
+                results = tuple(_stopped(once.due(self.checks), server))
+                self.reports.append(TargetReport(place, server, results))
+
+    def noted(self, text: str) -> None:
+        if not self.options.showing.quiet:
+            self.progress.clear()
+            print(f"pgaudit: {text}", file=sys.stderr)
 
     def question(self, check: Check, question: Question) -> None:
         if self.options.showing.verbose > 1:
@@ -145,6 +189,11 @@ class _Run:
         self.reports.append(TargetReport(label, None, failure=failure))
 
 
+def _stopped(checks: Iterable[Check], server: Server) -> list[Result]:
+    stopped = Reason("interrupted", "the audit was interrupted before it was asked")
+    return [Result(c, Status.SKIPPED, server.database, reason=stopped) for c in checks]
+
+
 def _settled(reports: Sequence[TargetReport], once: Once) -> list[TargetReport]:
     """Take out the checks of the whole server that another of its databases speaks for."""
     redundant = once.redundant([[(r.check, r.reason) for r in one.results] for one in reports])
@@ -155,14 +204,18 @@ def _settled(reports: Sequence[TargetReport], once: Once) -> list[TargetReport]:
 
 
 def _plan(
-    targets: Sequence[Target], checks: Sequence[Check], options: Options, environ: Mapping[str, str]
+    targets: Sequence[Target],
+    checks: Sequence[Check],
+    options: Options,
+    environ: Mapping[str, str],
+    watching: watch.Watch,
 ) -> Exit:
     """Print what would run and what would not, and ask no check."""
     from pgaudit.render import plan
 
     planned: list[PlannedTarget] = []
     for one in targets:
-        planned += _planned(one, checks, options)
+        planned += _planned(one, checks, options, watching)
     if all(p.server is None for p in planned):
         return Exit.INCOMPLETE
     showing = options.showing
@@ -174,7 +227,9 @@ def _plan(
     return Exit.INCOMPLETE if any(p.failure for p in planned) else Exit.CLEAN
 
 
-def _planned(one: Target, checks: Sequence[Check], options: Options) -> list[PlannedTarget]:
+def _planned(
+    one: Target, checks: Sequence[Check], options: Options, watching: watch.Watch
+) -> list[PlannedTarget]:
     planned: list[PlannedTarget] = []
     once = Once()
     try:
@@ -183,7 +238,7 @@ def _planned(one: Target, checks: Sequence[Check], options: Options) -> list[Pla
                 if isinstance(session, tuple):
                     planned.append(_unreachable(session[0].label, session[1]))
                 else:
-                    planned.append(_planned_in(session, once, checks, options))
+                    planned.append(_planned_in(session, once, checks, options, watching))
     except TargetError as error:
         planned.append(_unreachable(one.label, error))
     redundant = once.redundant([p.entries for p in planned])
@@ -194,13 +249,18 @@ def _planned(one: Target, checks: Sequence[Check], options: Options) -> list[Pla
 
 
 def _planned_in(
-    session: Session, once: Once, checks: Sequence[Check], options: Options
+    session: Session,
+    once: Once,
+    checks: Sequence[Check],
+    options: Options,
+    watching: watch.Watch,
 ) -> PlannedTarget:
     try:
         server = target.described(session, options.connecting)
     except TargetError as error:
         return _unreachable(session.place, error)
-    entries = tuple((c, why_not(c, server)) for c in once.due(checks))
+    over = watching.expected(server, session.place)
+    entries = tuple((c, window.why_not(c, server, over)) for c in once.due(checks))
     once.note(entries)
     return PlannedTarget(session.place, server, entries, None)
 

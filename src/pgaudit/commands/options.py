@@ -59,7 +59,10 @@ class Showing:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Everything that `pgaudit check` was told; `fail_on` is None for "never"."""
+    """Everything that `pgaudit check` was told; `fail_on` is None for "never".
+
+    `window` is in seconds; `since` an earlier report to compare with; at most one of them is said.
+    """
 
     connecting: Connecting
     choosing: Choosing
@@ -67,3 +70,6 @@ class Options:
     fail_on: Severity | None = Severity.WARNING
     strict: bool = False
     dry_run: bool = False
+    window: float | None = None
+    since: Path | None = None
+    with_samples: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import getpass
 import sys
 from collections.abc import Generator, Mapping, Sequence
@@ -75,8 +76,13 @@ def connect(target: Target, connecting: Connecting) -> Session:
     except TargetError as error:
         if not error.needs_password or connecting.no_password or not sys.stdin.isatty():
             raise
-    password = getpass.getpass(f"Password for {target.label}: ", stream=sys.stderr)
-    return Session(conninfo.with_password(target, password))
+    return Session(conninfo.with_password(target, _password(target.label)))
+
+
+@functools.cache
+def _password(label: str) -> str:
+    """Ask once in a run: a window connects twice."""
+    return getpass.getpass(f"Password for {label}: ", stream=sys.stderr)
 
 
 def described(session: Session, connecting: Connecting) -> Server:

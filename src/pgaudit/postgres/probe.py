@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pgaudit.errors import QueryError, TargetError
-from pgaudit.model import Extension, Server, Window
+from pgaudit.evidence import Window
+from pgaudit.model import Extension, Server
 from pgaudit.postgres import shape
 from pgaudit.postgres.session import Session
 from pgaudit.postgres.standin import Given, Question, Surroundings, question

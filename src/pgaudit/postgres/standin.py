@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
 from pgaudit import quote, sqltext
 from pgaudit.model import Extension, Parameter
-from pgaudit.postgres import shape
+from pgaudit.postgres import counters, shape
+from pgaudit.postgres.difference import Difference
 from pgaudit.units import KINDS, Value
 
 Given = Mapping[str, Sequence[Mapping[str, object]]]
@@ -35,11 +36,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the stand-ins of a question are made of: the server's views, and canned rows."""
+    """What the stand-ins of a question are made of: the server's views, canned rows, or a window."""
 
     shapes: Mapping[str, tuple[str, ...]]
     extensions: Mapping[str, Extension]
     given: Given
+    window: Difference | None = None
 
     @property
     def schemas(self) -> dict[str, str]:
@@ -60,7 +62,7 @@ def question(
     values: list[object] = []
     functions = [view for view in reads if view in shape.FUNCTION_VIEWS]
     standins = [
-        _standin(view, surroundings, values)
+        _standin(view, surroundings, values, sql)
         for view in _in_order(reads)
         if view not in functions or view in surroundings.given
     ]
@@ -109,15 +111,58 @@ def _in_order(reads: Sequence[str]) -> list[str]:
     return sorted(reads, key=lambda view: view in shape.OWN_VIEWS)
 
 
-def _standin(view: str, surroundings: Surroundings, values: list[object]) -> str:
+def _standin(view: str, surroundings: Surroundings, values: list[object], sql: str) -> str:
     if view not in surroundings.given:
-        return _named(view, shape.select(view, surroundings.shapes, surroundings.schemas))
+        select = shape.select(view, surroundings.shapes, surroundings.schemas)
+        window = surroundings.window
+        if window is not None and view in window.views:
+            select = _windowed(view, select, window, values, set(_WORD.findall(sql)))
+        return _named(view, select)
     values.append(json.dumps(list(surroundings.given[view])))
     columns = shape.newest(view)
     typed = ", ".join(f"{quote.identifier(c)} {shape.writable(k)}" for c, k in columns.items())
     # jsonb_to_recordset types the canned rows as the view would.
     return _named(
         view, f"SELECT * FROM jsonb_to_recordset(${len(values)}::jsonb) AS canned ({typed})"
+    )
+
+
+_WORD = re.compile(r"\w+")
+
+
+def _windowed(
+    view: str, select: str, window: Difference, values: list[object], named: Collection[str]
+) -> str:
+    """Put what was counted inside a window in the place of a view's counters.
+
+    The rows themselves, their names and what is no counter come from the view as it is now, so that
+    only rows that counted something are sent. A column that the check does not name is not sent, and
+    shown as NULL rather than as a false zero.
+    """
+    kind, types = counters.cumulative()[view], shape.newest(view)
+    sent = [c for c in (*kind.counters, *kind.derived) if c in named]
+    values += [window.views[view].text(sent), window.seconds]
+    rows, seconds = f"${len(values) - 1}::jsonb", f"${len(values)}::float8"
+
+    def column(name: str, kind_of: str) -> str:
+        quoted = quote.identifier(name)
+        if name in kind.starts:
+            # Not the sample's own moment: rates are counted until now(), and asking takes its time.
+            return f"now() - make_interval(secs => coalesce(d.row_age, {seconds})) AS {quoted}"
+        if name in kind.kept or name in kind.key:
+            return f"v.{quoted}"
+        if name not in sent:
+            return f"NULL::{kind_of} AS {quoted}"
+        if name in kind.derived:
+            return f"d.{quoted}"
+        return f"CASE WHEN v.{quoted} IS NOT NULL THEN coalesce(d.{quoted}, 0) END AS {quoted}"
+
+    listed = ", ".join(column(name, kind_of) for name, kind_of in types.items())
+    typed = "".join(f", {quote.identifier(c)} {types[c]}" for c in sent)
+    return (
+        f"SELECT {listed} FROM ({select}) AS v {'' if kind.happened else 'LEFT '}JOIN "
+        f"jsonb_to_recordset({rows}) AS d (row_key text, row_age float8{typed}) "
+        f"ON d.row_key = {kind.identity('v')}"
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from pgaudit import units
 from pgaudit.errors import UsageError
+from pgaudit.evidence import Sample, SampledView, Window
 from pgaudit.model import (
     Check,
     Failure,
@@ -32,7 +33,6 @@ from pgaudit.model import (
     SeverityRule,
     Status,
     TargetReport,
-    Window,
 )
 from pgaudit.render.fits import fits
 from pgaudit.render.style import Style
@@ -104,6 +104,8 @@ def _target(target: TargetReport) -> Document:
         if failure
         else None,
         "results": [_result(result) for result in target.results],
+        **({"notes": [*target.notes]} if target.notes else {}),
+        **({"sample": _sample(target.sample)} if target.sample else {}),
     }
 
 
@@ -118,6 +120,22 @@ def _server(server: Server) -> Document:
         "now": units.to_json(server.now),
         "started_at": units.to_json(server.started_at),
         "statistics_since": _window(window),
+    }
+
+
+def _sample(sample: Sample) -> Document:
+    return {
+        "taken_at": sample.taken_at.isoformat(),
+        "system": sample.system,
+        "database": sample.database,
+        "started_at": sample.started_at.isoformat(),
+        "views": {
+            name: {
+                "columns": [*view.columns],
+                "rows": [[key, *values] for key, values in view.rows.items()],
+            }
+            for name, view in sample.views.items()
+        },
     }
 
 
@@ -250,7 +268,31 @@ def _read_target(found: Document, checks: Mapping[str, Check]) -> TargetReport:
         server=_read_server(found["server"]) if found["server"] else None,
         results=tuple(_read_result(result, checks) for result in found["results"]),
         failure=_picked(Failure, failure) if failure else None,
+        notes=tuple(found.get("notes", ())),
+        sample=_read_sample(found["sample"]) if found.get("sample") else None,
     )
+
+
+def _read_sample(found: Document) -> Sample:
+    return Sample(
+        taken_at=_moment(found["taken_at"]),
+        system=found["system"],
+        database=found["database"],
+        started_at=_moment(found["started_at"]),
+        views={
+            name: SampledView(
+                tuple(view["columns"]),
+                {key: _sized(values, len(view["columns"])) for key, *values in view["rows"]},
+            )
+            for name, view in found["views"].items()
+        },
+    )
+
+
+def _sized(values: list[Any], size: int) -> tuple[Any, ...]:
+    if len(values) != size:
+        raise ValueError(f"a row of {len(values)} values for {size} columns")
+    return tuple(values)
 
 
 def _read_server(found: Document) -> Server:

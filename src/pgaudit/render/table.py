@@ -99,7 +99,7 @@ def _ages(server: Server) -> Iterator[str]:
         yield f"up {units.show_duration(up)}"
     window = server.windows.get("pg_stat_database")
     if window is not None:
-        yield f"statistics since {window.start:%Y-%m-%d}"
+        yield f"statistics {window.brief}"
 
 
 def _failure(target: TargetReport, style: Style) -> Iterator[RenderableType]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pgaudit import units
-from pgaudit.model import Check, Finding, Reason, Report, Result, Severity, Status, Window
+from pgaudit.evidence import Window
+from pgaudit.model import Check, Finding, Reason, Report, Result, Severity, Status
 
 _ASCII = str.maketrans(
     {"●": "i", "▲": "!", "✖": "x", "→": "->", "·": "-", "…": "...", "≥": ">=", "≤": "<=", "✓": "ok"}
@@ -53,7 +54,7 @@ def since(window: Window) -> str:
     >>> since(Window(datetime(2025, 9, 1, tzinfo=UTC), "reset stamp"))
     'since 2025-09-01 00:00 UTC (reset stamp)'
     """
-    return f"since {units.show('timestamp', window.start)} ({window.source})"
+    return window.words
 
 
 def covered(findings: Iterable[Finding]) -> str:
