@@ -6,6 +6,7 @@ from the outermost, 0. Everything names its block, and its table by the place in
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +15,7 @@ from pgaudit.statements.schema import Relation
 Kind = Literal["select", "insert", "update", "delete", "merge", "utility", "unparsed"]
 Wrap = Literal["", "function", "cast", "arithmetic", "other"]
 Operand = Literal["parameter", "constant", "column", "expression", "list", "query", "nothing"]
+Role = Literal["read", "target"]
 Place = Literal[
     "main", "with", "from", "set operation", "exists", "in", "not in", "any", "scalar", "source"
 ]
@@ -34,7 +36,7 @@ class Table:
     alias: str
     block: int
     relation: Relation | None = None
-    role: Literal["read", "target"] = "read"
+    role: Role = "read"
     how: str = ""
     outer: bool = False
     made: bool = False
@@ -52,7 +54,7 @@ class Use:
     `wrap` says what stands between the column and the operator: nothing, a `function`, an explicit
     `cast`, `arithmetic`, or something else; `by` is its name (`lower`, `date`, `+`). `expression` is
     the whole as SQL, with column names unqualified so that an index could be made of it, or None where
-    it holds something that an index cannot. `block` is the block where it stands.
+    it holds a sub-query, an aggregate or the like. `block` is the block where it stands.
     """
 
     table: int | None
@@ -62,14 +64,20 @@ class Use:
     expression: str | None = None
     block: int = 0
 
+    @property
+    def indexable(self) -> bool:
+        """Whether the expression is known to the letter: no parameter hides one of its constants."""
+        return self.expression is not None and not re.search(r"\$\d", self.expression)
+
 
 @dataclass(frozen=True, slots=True)
 class Value:
     """What a column is compared with.
 
     `text` is a constant's text, `type` the type it is explicitly cast to, as it was written. `count` is
-    the number of elements of a list, `block` that of a sub-query. `parts` are the parts of `a || b || c`
-    or `concat(a, b, c)` in order: a parameter's number, a constant's text, or None for anything else.
+    the number of elements of a list (whose first may be a `parameter`), `block` that of a sub-query.
+    `parts` are the parts of `a || b || c` or `concat(a, b, c)` in order: a parameter's number, a constant's
+    text, or None for anything else.
     """
 
     kind: Operand
@@ -167,8 +175,8 @@ class Statement:
 
     `verb` is what it does, in capitals (`CREATE INDEX`). `assigned` are the columns that an UPDATE, an ON
     CONFLICT or a MERGE sets; `inserted` the columns of INSERT's list (empty where it has none);
-    `conflict` says that INSERT has ON CONFLICT, `returning` that a write returns rows; `functions` are all that
-    are called, unqualified; `role` is the OID of the role whose names were looked up.
+    `conflict` says that INSERT has ON CONFLICT, `returning` that a write returns rows; `functions` are all
+    that are called, unqualified; `role` is the OID of the role whose names were looked up.
     """
 
     text: str

@@ -1,0 +1,43 @@
+"""Whether the tables of a block hang together, or multiply each other."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from pgaudit.statements.conditions import Clauses
+from pgaudit.statements.facts import Table
+
+
+def tied(places: Sequence[int], tables: Sequence[Table], clauses: Clauses) -> bool:
+    """Say whether every table of a block is tied to the others; False is a Cartesian product.
+
+    What was asked for in so many words (CROSS JOIN, ON true), a set-returning function and a LATERAL
+    sub-query count as tied, and so do tables whose columns equal the same parameter.
+    """
+    if len(places) < 2:
+        return True
+    group = {place: place for place in places}
+
+    def find(place: int) -> int:
+        while group[place] != place:
+            place = group[place]
+        return place
+
+    def tie(one: int, other: int) -> None:
+        if one in group and other in group:
+            group[find(one)] = find(other)
+
+    for one, other in clauses.ties:
+        tie(one, other)
+    for one, other in itertools.pairwise(places):
+        if tables[other].how in ("cross", "natural", "using", "lateral") or (
+            tables[one].how == "lateral"
+        ):
+            tie(one, other)
+    pinned: dict[int, int] = {}
+    for condition in clauses.conditions:
+        number, place = condition.right.parameter, condition.left.table
+        if number and place in group and condition.operator == "=" and condition.group == 0:
+            tie(pinned.setdefault(number, place), place)
+    return len({find(place) for place in places}) == 1
