@@ -128,7 +128,10 @@ def test_indexes_are_supposed_and_never_made(server: postgres.Server, database: 
         assert made is not None
         assert made.size > 100_000
         assert asked.index("CREATE INDEX ON public.t USING gin (k)") is None
-        plans = asked.supposing(statements, [CREATE, "CREATE INDEX ON public.t (nothing)"])
+        supposed = asked.supposing(statements, [CREATE, "CREATE INDEX ON public.t (nothing)"])
+        plans = supposed.plans
+        assert isinstance(plans[0], Plan)
+        assert plans[0].indexes == {("public", supposed.names[CREATE])}
         assert cost(plans[0]) < cost(asked.plan(statements[0])) / 10
         assert isinstance(plans[1], NotPlanned)
         assert cost(plans[2]) == cost(asked.plan(statements[2]))
@@ -137,9 +140,9 @@ def test_indexes_are_supposed_and_never_made(server: postgres.Server, database: 
             hidden = asked.session.ask(
                 [Question("SELECT 'public.tj'::regclass::oid::bigint")], timeout=5
             )[0].rows[0][0]
-            without = asked.supposing(statements[2:], [], [hidden])
+            without = asked.supposing(statements[2:], [], [hidden]).plans
             assert cost(without[0]) > cost(plans[2])
-            assert cost(asked.supposing(statements[2:], [])[0]) == cost(plans[2])
+            assert cost(asked.supposing(statements[2:], []).plans[0]) == cost(plans[2])
 
 
 def test_statements_texts_do_not_fill_pg_stat_statements(database: str) -> None:

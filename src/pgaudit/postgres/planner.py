@@ -14,7 +14,7 @@ client.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pgaudit import quote
@@ -77,6 +77,17 @@ class Hypothetical:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Supposed:
+    """Plans under supposed indexes, one for each statement, and the name of each index in them.
+
+    An index that HypoPG refuses has no name.
+    """
+
+    plans: tuple[Plan | NotPlanned, ...]
+    names: Mapping[str, str]
+
+
 @dataclass(slots=True)
 class Planner:
     """Asks one database's planner; `timeout` is in seconds, for each statement."""
@@ -105,7 +116,7 @@ class Planner:
         Raises QueryError only if the connection was lost.
         """
         if statement not in self._plans:
-            self._plans[statement] = self._one(statement, (), ())
+            self._plans[statement] = self._one(statement, (), ()).plans[0]
         return self._plans[statement]
 
     def supposing(
@@ -113,7 +124,7 @@ class Planner:
         statements: Sequence[Statement],
         definitions: Sequence[str],
         hidden: Sequence[int] = (),
-    ) -> tuple[Plan | NotPlanned, ...]:
+    ) -> Supposed:
         """Return the plans as they would be with the indexes of `definitions` and without `hidden`.
 
         `definitions` are CREATE INDEX statements, of which those that HypoPG refuses are left out;
@@ -121,10 +132,13 @@ class Planner:
         """
         kept = [d for d in definitions if self.index(d) is not None]
         try:
-            return tuple(self._ask(statements, kept, hidden))
+            return self._ask(statements, kept, hidden)
         except QueryError as error:
             self._forget(error)
-        return tuple(self._one(statement, kept, hidden) for statement in statements)
+        asked = [self._one(statement, kept, hidden) for statement in statements]
+        plans = tuple(plan for one in asked for plan in one.plans)
+        names = {definition: name for one in asked for definition, name in one.names.items()}
+        return Supposed(plans, names)
 
     def index(self, definition: str) -> Hypothetical | None:
         """Return what HypoPG makes of a CREATE INDEX, None where it refuses; asked once.
@@ -145,23 +159,24 @@ class Planner:
 
     def _one(
         self, statement: Statement, definitions: Sequence[str], hidden: Sequence[int]
-    ) -> Plan | NotPlanned:
+    ) -> Supposed:
         try:
-            return self._ask([statement], definitions, hidden)[0]
+            return self._ask([statement], definitions, hidden)
         except QueryError as error:
             self._forget(error)
-            return NotPlanned(error.message, error.sqlstate)
+            return Supposed((NotPlanned(error.message, error.sqlstate),), {})
 
     def _ask(
         self, statements: Sequence[Statement], definitions: Sequence[str], hidden: Sequence[int]
-    ) -> list[Plan]:
+    ) -> Supposed:
         """Ask for all plans in one transaction and one round trip."""
         questions: list[Question] = [_settings("")]
-        supposed = bool(definitions or hidden)
+        supposed, first = bool(definitions or hidden), 0
         if supposed:
             questions.append(self._hypopg("hypopg_reset()"))
             if hidden:
                 questions.append(self._hypopg("hypopg_unhide_all_indexes()"))
+            first = len(questions)
             questions += map(self._creation, definitions)
             questions += [self._hypopg("hypopg_hide_index($1)", oid) for oid in hidden]
         places = []
@@ -179,7 +194,11 @@ class Planner:
             if hidden:
                 questions.append(self._hypopg("hypopg_unhide_all_indexes()"))
         answers = self.session.ask(questions, timeout=self.timeout)
-        return [genericplan.read(answers[place].rows[0][0]) for place in places]
+        made = answers[first : first + len(definitions)] if supposed else []
+        return Supposed(
+            tuple(genericplan.read(answers[place].rows[0][0]) for place in places),
+            {d: str(answer.rows[0][0]) for d, answer in zip(definitions, made, strict=True)},
+        )
 
     def _creation(self, definition: str) -> Question:
         schema = quote.identifier(self.server.extensions[EXTENSION].schema)

@@ -1,0 +1,265 @@
+"""A workload and its tables → the few indexes that earn what they cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pgaudit.advise import candidates, estimate, naming
+from pgaudit.advise.costs import Costs
+from pgaudit.advise.model import Advice, Advised, Candidate, Helped, Work
+from pgaudit.postgres import genericplan
+from pgaudit.postgres.genericplan import NotPlanned, Plan
+from pgaudit.postgres.planner import Planner
+from pgaudit.postgres.relations import Table
+
+MOST_STATEMENTS = 200
+"""Statements that are looked at, by weight."""
+
+NEARLY = 0.1
+"""A smaller index is taken if it loses no more than this share of what the larger one saves."""
+
+WRITE_COST = 4.0
+"""What one entry costs to write, in the planner's unit: one page at random (random_page_cost)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an index must bring: a share of the workload's weight, 0 to 1; and how many may be advised."""
+
+    share: float = 0.01
+    per_table: int = 3
+
+
+def choose(
+    works: Sequence[Work],
+    tables: Mapping[int, Table],
+    planner: Planner,
+    *,
+    refused: Mapping[str, int] | None = None,
+    limits: Limits = Limits(),
+) -> Advised:
+    """Return the advice for a workload.
+
+    `works` are the statements that may be planned, `refused` counts why others may not be. Raises
+    QueryError only if the connection was lost.
+    """
+    every = sorted(works, key=lambda work: -work.weight)
+    looked = every[:MOST_STATEMENTS]
+    costs = Costs(planner, tables)
+    reasons = Counter(refused or {})
+    planned: list[Work] = []
+    for work in looked:
+        plan = costs.plan(work)
+        if isinstance(plan, NotPlanned):
+            reasons[plan.reason] += 1
+        else:
+            planned.append(work)
+    # A file of statements says nothing of time: then the planner's own cost is what counts.
+    if not any(work.weight for work in every):
+        weighed = {w: replace(w, weight=w.calls * costs.under(w, ())[0]) for w in planned}
+        every = planned = list(weighed.values())
+        looked = every
+    frequency = Counter(key for work in looked for key in set(candidates.equal_keys(work.facts)))
+    proposed = {w: candidates.of(w.facts, tables, frequency) for w in looked}
+    total = sum(work.weight for work in every)
+    chosen: list[Candidate] = []
+    if planner.confirms:
+        pool = {c for work in planned for c in _useful(work, proposed[work], costs)}
+        chosen = _earning(pool, planned, costs, limits, total)
+    advice = [_confirmed(c, chosen, planned, costs, total) for c in chosen]
+    guessed = estimate.choose(
+        {w: [c for c in proposed[w] if not planner.confirms or c.method == "gin"] for w in looked},
+        costs,
+        least=limits.share * total,
+    )
+    advice += [
+        _advice(c, helped, costs, total=total, works=looked, confirmed=False)
+        for c, helped in guessed.items()
+        if _possible(c, planner)
+    ]
+    kept = _few(advice, limits)
+    saved = sum(_saved(work, kept, costs) for work in planned)
+    saved += sum(h.saved for a in kept if not a.confirmed for h in a.helped)
+    return Advised(
+        advice=tuple(naming.named(kept, tables)),
+        statements=len(every) + sum((refused or {}).values()),
+        planned=len(planned),
+        reasons=dict(reasons),
+        before=total,
+        after=max(0.0, total - saved),
+        unconfirmed=None if planner.confirms else _why_unconfirmed(planner),
+    )
+
+
+def _useful(work: Work, proposed: Iterable[Candidate], costs: Costs) -> frozenset[Candidate]:
+    """Return what the planner uses of all that might help one statement, each as small as will do."""
+    possible = [c for c in proposed if c.method != "gin"]
+    before, _ = costs.under(work, ())
+    after, used = costs.under(work, possible)
+    if not used or after >= before:
+        return frozenset()
+    enough = after + NEARLY * (before - after)
+    for candidate in sorted(used, key=lambda c: c.keys):
+        brin = [c for c in possible if c.method == "brin" and c.table == candidate.table]
+        for smaller in (*brin, *reversed(list(candidates.simpler(candidate)))):
+            if smaller in used or candidates.exists(smaller, costs.tables[smaller.table]):
+                continue
+            trial = used - {candidate} | {smaller}
+            if costs.under(work, trial)[0] <= enough:
+                used = trial
+                break
+    return used
+
+
+def _earning(
+    pool: set[Candidate],
+    works: Sequence[Work],
+    costs: Costs,
+    limits: Limits,
+    total: float,
+) -> list[Candidate]:
+    """Take away, again and again, the index that is missed least, until each earns its place."""
+    kept = set(pool)
+    while kept:
+        gains = {c: _gain(c, kept, works, costs) for c in kept}
+        least = min(sorted(kept, key=lambda c: (c.table, c.keys)), key=lambda c: gains[c][0])
+        crowded = [
+            c for c in kept if sum(c.table == other.table for other in kept) > limits.per_table
+        ]
+        weight, cost = gains[least]
+        if weight >= limits.share * total and cost >= 0 and not crowded:
+            losing = [c for c in kept if gains[c][1] < 0]
+            if not losing:
+                break
+            least = min(losing, key=lambda c: gains[c][1])
+        elif weight >= limits.share * total and cost >= 0:
+            least = min(crowded, key=lambda c: gains[c][0])
+        kept.discard(least)
+    return sorted(kept, key=lambda c: -_gain(c, kept, works, costs)[0])
+
+
+def _gain(
+    candidate: Candidate, kept: set[Candidate], works: Sequence[Work], costs: Costs
+) -> tuple[float, float]:
+    """Return what would be missed without an index: weight, and the planner's cost less its writes."""
+    weight = cost = 0.0
+    for work in works:
+        if all(table.relid != candidate.table for table in work.facts.tables):
+            continue
+        after, used = costs.under(work, kept)
+        if candidate not in used:
+            continue
+        before = costs.under(work, kept - {candidate})[0]
+        base = costs.under(work, ())[0]
+        weight += work.weight * (before - after) / base if base else 0.0
+        cost += work.calls * (before - after)
+    writes, _ = written(candidate, costs.tables[candidate.table], works)
+    return weight, cost - writes * WRITE_COST
+
+
+def written(candidate: Candidate, table: Table, works: Iterable[Work]) -> tuple[int, int]:
+    """Return the rows whose writing would write this index too, and updates that cease to be HOT.
+
+    An update of one of its columns writes a new entry, and is no longer heap-only; any other update
+    does so only where it was not heap-only before.
+    """
+    entries, hot = 0.0, 0.0
+    for work in works:
+        target = work.facts.target
+        if target is None or target.relid != table.oid:
+            continue
+        if work.facts.kind in ("insert", "merge"):
+            entries += work.rows
+        if work.facts.assigned:
+            if candidate.columns & set(work.facts.assigned):
+                entries += work.rows
+                hot += work.rows * table.hot
+            else:
+                entries += work.rows * (1 - table.hot)
+    return round(entries), round(hot)
+
+
+def _confirmed(
+    candidate: Candidate,
+    chosen: Sequence[Candidate],
+    works: Sequence[Work],
+    costs: Costs,
+    total: float,
+) -> Advice:
+    helped = []
+    for work in works:
+        after, used = costs.under(work, chosen)
+        before = costs.under(work, ())[0]
+        if candidate in used and after < before:
+            helped.append(Helped(work, before, after))
+    made = _advice(candidate, helped, costs, total=total, works=works, confirmed=True)
+    gained = _gain(candidate, set(chosen), works, costs)[0]
+    return replace(made, share=gained / total if total else 0.0)
+
+
+def _advice(
+    candidate: Candidate,
+    helped: Sequence[Helped],
+    costs: Costs,
+    *,
+    total: float,
+    works: Sequence[Work],
+    confirmed: bool,
+) -> Advice:
+    table = costs.tables[candidate.table]
+    ordered = tuple(sorted(helped, key=lambda h: -h.saved))
+    writes, hot = written(candidate, table, works)
+    size = costs.size(candidate) if confirmed else estimate.size(candidate, table)
+    return Advice(
+        table=table,
+        candidate=candidate,
+        name="",
+        confirmed=confirmed,
+        size=size,
+        share=sum(h.saved for h in ordered) / total if total else 0.0,
+        helped=ordered,
+        writes=writes,
+        loses_hot=hot,
+        redundant=tuple(naming.made_redundant(candidate, table)),
+        evidence=_evidence(ordered, costs),
+    )
+
+
+def _evidence(helped: Sequence[Helped], costs: Costs) -> str:
+    for one in helped:
+        plan = costs.plan(one.work)
+        if isinstance(plan, Plan):
+            memory = int(costs.planner.server.settings.get("work_mem", "4096")) * 1024
+            return genericplan.described(plan, work_memory=memory)
+    return ""
+
+
+def _few(advice: Sequence[Advice], limits: Limits) -> list[Advice]:
+    """Keep the best of each table."""
+    kept: list[Advice] = []
+    for one in sorted(advice, key=lambda a: (-a.share, a.table.schema, a.table.name)):
+        if sum(other.table.oid == one.table.oid for other in kept) < limits.per_table:
+            kept.append(one)
+    return kept
+
+
+def _saved(work: Work, kept: Sequence[Advice], costs: Costs) -> float:
+    before = costs.under(work, ())[0]
+    confirmed = [a.candidate for a in kept if a.confirmed]
+    after = costs.under(work, confirmed)[0]
+    return work.weight * (1 - after / before) if 0 < after < before else 0.0
+
+
+def _possible(candidate: Candidate, planner: Planner) -> bool:
+    needed = candidate.needs
+    return needed is None or needed in {*planner.server.extensions, *planner.server.available}
+
+
+def _why_unconfirmed(planner: Planner) -> str:
+    if "hypopg" in planner.server.extensions:
+        return "the extension hypopg is in a schema that this role may not use"
+    if "hypopg" in planner.server.available:
+        return "the extension hypopg is not in this database (CREATE EXTENSION hypopg)"
+    return "the extension hypopg is not installed on this server"

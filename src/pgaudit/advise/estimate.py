@@ -1,0 +1,130 @@
+"""Candidates without a planner to confirm them → what statistics say that they would save."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pgaudit.advise import candidates
+from pgaudit.advise.costs import Costs
+from pgaudit.advise.model import Candidate, Helped, Work
+from pgaudit.postgres.genericplan import Plan
+from pgaudit.postgres.relations import Table
+
+FEWEST = 0.05
+"""The share of a table's rows above which an index is not proposed unasked."""
+
+RANGE_SHARE, CONTAINED_SHARE = 1 / 3, 0.01
+"""What the planner assumes of an open range (DEFAULT_INEQ_SEL), and of containment."""
+
+ROW, PAGE, DESCENT = 0.0125, 4.0, 10.0
+"""Costs in the planner's unit: to filter a row of a sequential scan, to fetch a page, to descend."""
+
+MOST_KEYS = 2
+
+
+def choose(
+    proposed: Mapping[Work, Sequence[Candidate]], costs: Costs, *, least: float
+) -> dict[Candidate, list[Helped]]:
+    """Return for each index that is worth proposing the statements that it should help.
+
+    For each statement and table the most selective one counts, of equals the smallest; `least` is
+    the weight that an index must save.
+    """
+    found: dict[Candidate, list[Helped]] = {}
+    for work, several in proposed.items():
+        for table in {c.table for c in several}:
+            possible = [
+                (helped.after, len(c.keys), c.keys, c, helped)
+                for c in several
+                if c.table == table and _simple(c)
+                for helped in [_helped(work, c, costs)]
+                if helped is not None
+            ]
+            if possible:
+                *_, best, helped = min(possible, key=lambda one: one[:3])
+                found.setdefault(best, []).append(helped)
+    return {
+        c: helped for c, helped in found.items() if sum(h.saved for h in helped) >= max(least, 1e-9)
+    }
+
+
+def share(work: Work, candidate: Candidate, table: Table) -> float:
+    """Estimate the share of a table's rows that an index would find for a statement."""
+    if candidate.method == "gin":
+        return CONTAINED_SHARE
+    equal = {key for _, key in candidates.equal_keys(work.facts)}
+    found = 1.0
+    for sql in candidate.keys:
+        key = candidates.Key(sql, candidate.columns if len(candidate.keys) == 1 else frozenset())
+        named = next((c for c in candidate.columns if bare_equal(c, sql)), None)
+        if named is not None:
+            key = candidates.Key(sql, frozenset({named}))
+        found *= candidates.selectivity(table, key) if sql in equal else RANGE_SHARE
+    return found
+
+
+def bare_equal(column: str, sql: str) -> bool:
+    """Say whether a key is nothing but a column."""
+    return candidates.bare(sql) == column
+
+
+def size(candidate: Candidate, table: Table) -> int:
+    """Estimate an index's bytes: entries with their headers, 90 % full; GIN and BRIN roughly.
+
+    Source: nbtree's page and tuple layout (16 bytes a tuple and line pointer, alignment to 8).
+    """
+    if candidate.method == "brin":
+        return 8192 * 3 + table.pages // 128 * 40
+    widths = sum(table.columns[c].width for c in candidate.columns if c in table.columns)
+    if candidate.method == "gin":
+        return int(table.rows * max(widths, 8))
+    return int(table.rows * (16 + -(-widths // 8) * 8) / 0.9)
+
+
+def _simple(candidate: Candidate) -> bool:
+    return (
+        not candidate.included and candidate.method != "brin" and len(candidate.keys) <= MOST_KEYS
+        and candidate.predicate is None
+    )  # fmt: skip
+
+
+def _helped(work: Work, candidate: Candidate, costs: Costs) -> Helped | None:
+    """Estimate a statement's cost with an index, if it now reads the table from end to end."""
+    table = costs.tables[candidate.table]
+    found = share(work, candidate, table)
+    if found > FEWEST:
+        return None
+    fetched = DESCENT + PAGE * min(found * table.rows, table.pages)
+    plan = costs.plan(work)
+    if isinstance(plan, Plan):
+        scans = [
+            node for node in plan.nodes
+            if node.kind == "Seq Scan" and (node.schema, node.relation) in _places(table)
+        ]  # fmt: skip
+        own = sum(node.own for node in scans)
+        # A scan without a condition wants every row.
+        if own < plan.cost / 2 or not all(node.condition for node in scans) or fetched >= own:
+            return None
+        return Helped(work, plan.cost, plan.cost - own + fetched)
+    whole = table.pages + table.rows * ROW
+    if fetched >= whole or _served(work, table):
+        return None
+    return Helped(work, whole, fetched)
+
+
+def _served(work: Work, table: Table) -> bool:
+    """Say whether an index begins with a column that the statement compares, and finds few rows."""
+    compared = {
+        candidates.bare(key) for oid, key in candidates.equal_keys(work.facts) if oid == table.oid
+    }
+    for index in table.indexes:
+        first = index.keys[0]
+        column = table.columns.get(first)
+        key = candidates.Key(f'"{first}"', frozenset({first}))
+        if first in compared and (column is None or candidates.selectivity(table, key) <= FEWEST):
+            return True
+    return False
+
+
+def _places(table: Table) -> set[tuple[str | None, str | None]]:
+    return {(table.schema, table.name), *table.leaves}
