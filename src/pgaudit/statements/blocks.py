@@ -13,7 +13,7 @@ from pgaudit.statements.facts import Block, Output, Place, Role, Sort, Table, Us
 from pgaudit.statements.operand import column, operand, use
 from pgaudit.statements.schema import Schema
 from pgaudit.statements.scope import Scope
-from pgaudit.statements.tied import tied
+from pgaudit.statements.tied import apart
 from pgaudit.statements.tree import Node, Tree
 
 AGGREGATES = frozenset(
@@ -85,8 +85,13 @@ class Blocks:
                              only(lock)[1]["waitPolicy"] == "LockWaitSkip" for lock in locks),
             values=self._values(node),
             compared=compared,
-            joined=tied(scope.places, self.tables, self.clauses),
+            tested=self.blocks[scope.block].tested or _tests(targets),
+            apart=apart(scope.places, self.tables, self.clauses),
         )  # fmt: skip
+
+    def test(self, block: int) -> None:
+        """Note that a sub-query's result is compared with a value."""
+        self.blocks[block] = dataclasses.replace(self.blocks[block], tested=True)
 
     def withs(self, node: Node, scope: Scope) -> None:
         """Read the WITH queries of a statement; their names hide tables from here on."""
@@ -255,6 +260,18 @@ class Blocks:
                 if kind == "ParamRef" and fields.get("number") in self.tree.rows:
                     return self.tree.rows[fields["number"]]
         return len(rows)
+
+
+_COMPARED = frozenset(("=", "<>", "<", ">", "<=", ">="))
+
+
+def _tests(targets: Any) -> bool:
+    """Say whether the only thing returned is a comparison of an aggregate."""
+    if len(targets) != 1:
+        return False
+    kind, fields = only(only(targets[0])[1].get("val"))
+    compared = kind == "A_Expr" and strings(fields.get("name"))[-1:]
+    return bool(compared and compared[0] in _COMPARED and _aggregates(fields.get("lexpr")))
 
 
 def _aggregates(node: Any) -> list[str]:

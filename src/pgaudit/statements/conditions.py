@@ -47,6 +47,9 @@ class Queries(Protocol):
     def inside(self, node: Any, scope: Scope) -> None:
         """Note the functions and the sub-queries of an expression."""
 
+    def test(self, block: int) -> None:
+        """Note that a sub-query's result is compared with a value."""
+
 
 @dataclass(slots=True)
 class Clauses:
@@ -141,6 +144,9 @@ class Clauses:
                 return
             one, other, operator = other, one, commuted
         if isinstance(one, Value):
+            for value in (one, other):
+                if isinstance(value, Value) and value.block is not None:
+                    self.queries.test(value.block)
             return
         if isinstance(other, Value):
             self._condition(one, operator, other, at)

@@ -145,8 +145,9 @@ class Output:
 class Block:
     """One query block. `values` is the number of VALUES rows; `parent` the block around it.
 
-    `compared` is the column on the left of IN, NOT IN or ANY (sub-query), if the block is one. `joined`
-    says whether its tables hang together by joins or conditions; False is a Cartesian product.
+    `compared` is the column on the left of IN, NOT IN or ANY (sub-query), if the block is one. `tested`
+    says that its result is only compared with a value: `(SELECT count(*) …) > $1`, `SELECT count(*) > 0`.
+    `apart` are the tables that no join or condition ties to the first: a Cartesian product.
     """
 
     number: int
@@ -166,7 +167,13 @@ class Block:
     skips_locked: bool = False
     values: int = 0
     compared: Use | None = None
-    joined: bool = True
+    tested: bool = False
+    apart: tuple[int, ...] = ()
+
+    @property
+    def joined(self) -> bool:
+        """Whether all tables of the block hang together."""
+        return not self.apart
 
 
 @dataclass(frozen=True, slots=True)

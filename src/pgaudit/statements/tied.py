@@ -9,14 +9,14 @@ from pgaudit.statements.conditions import Clauses
 from pgaudit.statements.facts import Table
 
 
-def tied(places: Sequence[int], tables: Sequence[Table], clauses: Clauses) -> bool:
-    """Say whether every table of a block is tied to the others; False is a Cartesian product.
+def apart(places: Sequence[int], tables: Sequence[Table], clauses: Clauses) -> tuple[int, ...]:
+    """Return the tables of a block that nothing ties to its first; any are a Cartesian product.
 
     What was asked for in so many words (CROSS JOIN, ON true), a set-returning function and a LATERAL
     sub-query count as tied, and so do tables whose columns equal the same parameter.
     """
     if len(places) < 2:
-        return True
+        return ()
     group = {place: place for place in places}
 
     def find(place: int) -> int:
@@ -40,4 +40,4 @@ def tied(places: Sequence[int], tables: Sequence[Table], clauses: Clauses) -> bo
         number, place = condition.right.parameter, condition.left.table
         if number and place in group and condition.operator == "=" and condition.group == 0:
             tie(pinned.setdefault(number, place), place)
-    return len({find(place) for place in places}) == 1
+    return tuple(place for place in places if find(place) != find(places[0]))
