@@ -9,23 +9,18 @@ judged only if the window is as long as its `evidence.minimum`; and one that jud
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import timedelta
 
 from pgaudit import whynot
 from pgaudit.errors import TargetError
 from pgaudit.evidence import Sample, Window
 from pgaudit.model import Check, Reason, Server
-from pgaudit.postgres import counters
+from pgaudit.postgres import counters, shape
 from pgaudit.postgres.difference import Difference, difference
 
 TOLERANCE = 0.99
 """A window of this share of what a check wants is long enough: clocks differ."""
-
-BESIDE: Mapping[str, tuple[str, ...]] = {
-    "pg_stat_statements": ("pg_stat_statements", "pg_stat_statements_info"),
-}
-"""Views that are sampled with another: what says that its entries were evicted."""
 
 
 def applies(check: Check) -> bool:
@@ -35,11 +30,17 @@ def applies(check: Check) -> bool:
 
 def views(checks: Iterable[Check]) -> tuple[str, ...]:
     """Return the cumulative views that have to be sampled for checks."""
-    wanted: dict[str, None] = {}
-    for check in checks:
-        if applies(check):
-            wanted |= dict.fromkeys((*check.reads, *BESIDE.get(check.evidence_view, ())))
-    return tuple(view for view in wanted if view in counters.cumulative())
+    wanted = dict.fromkeys(view for check in checks if applies(check) for view in _counted(check))
+    if shape.STATEMENTS in wanted:
+        wanted["pg_stat_statements_info"] = None  # it says that entries were evicted
+    return tuple(wanted)
+
+
+def _counted(check: Check) -> list[str]:
+    """Return the cumulative views behind a check; what no server has is made of its statements."""
+    others = {*shape.names(), *shape.OWN_VIEWS}
+    made = [shape.STATEMENTS for view in check.reads if view not in others]
+    return [v for v in (*check.reads, check.evidence_view, *made) if v in counters.cumulative()]
 
 
 def between(first: Sample, second: Sample, server: Server, place: str) -> Difference:
@@ -69,11 +70,7 @@ def why_not(check: Check, server: Server, sampled: Difference | None) -> Reason 
     """Return why a check is not run, over a window if there is one and it bears on the check."""
     if sampled is None or not applies(check):
         return whynot.why_not(check, server)
-    missing = [
-        view
-        for view in check.reads
-        if view in counters.cumulative() and view not in sampled.windows
-    ]
+    missing = [view for view in dict.fromkeys(_counted(check)) if view not in sampled.windows]
     reason = whynot.why_not(*seen(check, server, sampled))
     if reason is None and missing:
         return Reason("window", f"the earlier sample does not have {', '.join(missing)}")

@@ -156,7 +156,8 @@ class _Run:
             once.note((r.check, r.reason) for r in progress.results)
             seen = server
             if difference is not None:
-                windows = {**server.windows, **difference.windows}
+                said = {"pg_stat_database": difference.window}  # what a report says in its head
+                windows = {**server.windows, **said, **difference.windows}
                 seen = dataclasses.replace(server, windows=windows)
             self.reports.append(
                 TargetReport(
