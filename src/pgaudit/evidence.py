@@ -53,6 +53,12 @@ class Window:
         return cls(start, f"{_LAST}{shown}")
 
 
+class SampledRow(tuple[int | float | str | None, ...]):
+    """The values of one row; a type of its own, because a sample has a million of them to trust."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class SampledView:
     """The counters of one cumulative view at one moment; rows that are all zero are left out.
@@ -61,7 +67,7 @@ class SampledView:
     """
 
     columns: tuple[str, ...]
-    rows: Mapping[str, tuple[int | float | str | None, ...]]
+    rows: Mapping[str, SampledRow]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from rich.cells import cell_len
 
 from pgaudit import plan, quote, render
 from pgaudit.errors import UsageError
-from pgaudit.evidence import Window
+from pgaudit.evidence import Sample, SampledRow, SampledView, Window
 from pgaudit.model import (
     Check,
     Failure,
@@ -804,3 +804,33 @@ def test_plan_that_needs_nothing_has_no_script() -> None:
     assert "--" not in said
     assert "would not" not in said
     assert plan.grants([]) == ()
+
+
+def test_samples_and_notes_go_round() -> None:
+    view = SampledView(
+        ("calls", "total", "since"),
+        {"1/t": SampledRow((3, 0.5, None)), "": SampledRow((0, 1, "x"))},
+    )
+    kept = Sample(sample.NOW, None, 5, sample.RESET, {"pg_stat_wal": view})
+    targets = [dataclasses.replace(EVERYTHING.targets[0], notes=("it was reset",), sample=kept)]
+    report = dataclasses.replace(EVERYTHING, targets=tuple(targets))
+    document = json.document(report)
+    jsonschema.validate(document, standard.loads(SCHEMA.read_text()))
+    again = json.read(json.write(report, Style()))
+    assert again.targets[0].notes == ("it was reset",)
+    assert again.targets[0].sample == kept
+
+
+@pytest.mark.parametrize(
+    "row",
+    [["k", 1, 2], ["k", 1, 2, True], ["k", 1, 2, [3]], ["k", 1, 2, float("nan")], [5, 1, 2, 3], []],
+)
+def test_damaged_samples_are_refused(row: list[object]) -> None:
+    document = json.document(EVERYTHING)
+    document["targets"][0]["sample"] = {
+        "taken_at": "2026-01-04T00:00:00Z", "system": None, "database": 5,
+        "started_at": "2026-01-04T00:00:00Z",
+        "views": {"pg_stat_wal": {"columns": ["a", "b", "c"], "rows": [row]}},
+    }  # fmt: skip
+    with pytest.raises(UsageError, match="damaged"):
+        json.read(standard.dumps(document))

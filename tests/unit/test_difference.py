@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pgaudit.evidence import Sample, SampledView, Window
+from pgaudit.evidence import Sample, SampledRow, SampledView, Window
 from pgaudit.postgres import counters, shape
 from pgaudit.postgres.difference import Difference, difference
 
@@ -30,7 +30,9 @@ def taken(at: datetime, started: datetime = STARTED, **views: Rows) -> Sample:
 
 def of(view: str, rows: Rows) -> SampledView:
     columns = counters.cumulative()[view].sampled
-    return SampledView(columns, {k: tuple(row.get(c) for c in columns) for k, row in rows.items()})
+    return SampledView(
+        columns, {k: SampledRow(row.get(c) for c in columns) for k, row in rows.items()}
+    )
 
 
 def moved(

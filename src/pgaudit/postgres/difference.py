@@ -114,8 +114,10 @@ class _Pair:
         gone = len(self.before.rows.keys() - self.after.rows.keys())
         fallen = gone if self.known is not None else 0
         for key, values in self.after.rows.items():
-            entry = dict(zip(self.after.columns, values, strict=True))
             old = self.before.rows.get(key)
+            if old == values and self.before.columns == self.after.columns:
+                continue
+            entry = dict(zip(self.after.columns, values, strict=True))
             former = dict(zip(self.before.columns, old, strict=True)) if old is not None else None
             if former is not None and self._anew(former, entry):
                 former = None

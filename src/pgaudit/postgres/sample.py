@@ -8,7 +8,7 @@ from datetime import UTC
 
 from pgaudit import quote
 from pgaudit.errors import QueryError, TargetError
-from pgaudit.evidence import Sample, SampledView
+from pgaudit.evidence import Sample, SampledRow, SampledView
 from pgaudit.model import Server
 from pgaudit.postgres import counters, shape
 from pgaudit.postgres.counters import Cumulative
@@ -72,7 +72,7 @@ def _reading(view: str, server: Server) -> str:
 
 
 def _sampled(kind: Cumulative, text: str) -> SampledView:
-    return SampledView(kind.sampled, {key: tuple(values) for key, *values in json.loads(text)})
+    return SampledView(kind.sampled, {key: SampledRow(values) for key, *values in json.loads(text)})
 
 
 def _system(session: Session, timeout: float) -> str | None:

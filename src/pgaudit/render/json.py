@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from pgaudit import units
 from pgaudit.errors import UsageError
-from pgaudit.evidence import Sample, SampledView, Window
+from pgaudit.evidence import Sample, SampledRow, SampledView, Window
 from pgaudit.model import (
     Check,
     Failure,
@@ -282,17 +283,24 @@ def _read_sample(found: Document) -> Sample:
         views={
             name: SampledView(
                 tuple(view["columns"]),
-                {key: _sized(values, len(view["columns"])) for key, *values in view["rows"]},
+                {key: _sampled_row(values, len(view["columns"])) for key, *values in view["rows"]},
             )
             for name, view in found["views"].items()
         },
     )
 
 
-def _sized(values: list[Any], size: int) -> tuple[Any, ...]:
-    if len(values) != size:
-        raise ValueError(f"a row of {len(values)} values for {size} columns")
-    return tuple(values)
+def _sampled_row(values: list[Any], size: int) -> SampledRow:
+    """Return a row of a sample; raises ValueError for one of another size, or not of plain values."""
+    numbers = [value for value in values if type(value) is float]
+    if len(values) != size or not {type(value) for value in values} <= _PLAIN:
+        raise ValueError(f"{values!r} is no row of {size} columns")
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{values!r} holds what is no number")
+    return SampledRow(values)
+
+
+_PLAIN = {int, float, str, type(None)}
 
 
 def _read_server(found: Document) -> Server:
