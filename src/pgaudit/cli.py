@@ -23,7 +23,7 @@ from pgaudit.commands.options import (
 )
 from pgaudit.errors import Exit, UsageError
 from pgaudit.model import Severity
-from pgaudit.units import read_duration
+from pgaudit.units import read_duration, read_percent
 
 CONTEXT = {"help_option_names": ["--help", "-?"]}
 CONNECTION, CHOICE, GATE, OUTPUT = "Connection", "What to check", "What counts", "Output"
@@ -388,6 +388,62 @@ def explain(
     )  # fmt: skip
 
 
+@app.command(epilog=EPILOG)
+def advise(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TARGET", help="URI, libpq string or database name.", show_default=False
+        ),
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option("--host", "-h", help="Server or socket folder.")
+    ] = None,
+    port: Annotated[str | None, typer.Option("--port", "-p", help="Port.")] = None,
+    username: Annotated[str | None, typer.Option("--username", "-U", help="Role.")] = None,
+    dbname: Annotated[str | None, typer.Option("--dbname", "-d", help="Database.")] = None,
+    no_password: Annotated[bool, typer.Option("--no-password", "-w", help="Never ask.")] = False,
+    timeout: Annotated[
+        str, typer.Option(metavar="DURATION", help="Longest one question may run.")
+    ] = "10 s",
+    statements: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Advise for the SQL in a file, not pg_stat_statements."),
+    ] = None,
+    min_share: Annotated[
+        str, typer.Option(metavar="PERCENT", help="What an index must save of the whole.")
+    ] = "1 %",
+    per_table: Annotated[
+        int, typer.Option(metavar="NUMBER", min=1, help="Indexes advised for one table at most.")
+    ] = 3,
+    format_: Annotated[str, typer.Option("--format", "-f", help="table, json or sql.")] = "table",
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="All of it.")] = 0,
+    quiet: Annotated[int, typer.Option("--quiet", "-q", count=True, help="No progress.")] = 0,
+) -> None:
+    """Advise indexes for the most expensive statements, confirmed by the planner where HypoPG is there.
+
+    Plans are asked for and no statement is run. Nothing is ever created: --format sql prints a script.
+    """
+    from pgaudit.commands import advise as command
+
+    def run() -> Exit:
+        connecting = Connecting(
+            targets=(target,) if target else (),
+            host=host,
+            port=port,
+            user=username,
+            database=dbname,
+            no_password=no_password,
+            timeout=_duration("--timeout", timeout),
+        )
+        showing = Showing(format_, verbose=verbose, quiet=quiet)
+        share = _percent("--min-share", min_share) / 100
+        options = command.Advising(connecting, showing, statements, share, per_table)
+        return command.advise(options, console.environment())
+
+    _end(run)
+
+
 @app.command()
 def test(
     paths: Annotated[
@@ -463,6 +519,13 @@ def _showing(
 ) -> Showing:
     chosen = "never" if no_color else color.value
     return Showing(format_name, tuple(files or ()), chosen, quiet, verbose)
+
+
+def _percent(option: str, text: str) -> float:
+    try:
+        return read_percent(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}.") from None
 
 
 def _duration(option: str, text: str) -> float:

@@ -87,7 +87,9 @@ def equal_keys(statement: Statement) -> Iterator[tuple[int, str]]:
     """Yield the oid and key of each comparison for equality, to be counted."""
     for condition in statement.conditions:
         relation = statement.relation(condition.left)
-        if relation is not None and condition.operator in EQUAL and not condition.negated:
+        if relation is None or condition.operator not in EQUAL or condition.negated:
+            continue
+        if condition.right.kind != "query":
             key = _key(condition.left)
             if key is not None:
                 yield relation.relid, key.sql
@@ -137,6 +139,12 @@ def _ordered(asked: Asked) -> Iterator[Candidate]:
     shapes += [(one,) for one in leading]
     if asked.sorts and asked.limited:
         shapes.append(asked.sorts)
+    if not shapes and asked.partial:
+        # Nothing but the predicate tells the rows, so any narrow key will do.
+        unique = [
+            i.keys[0] for i in asked.table.indexes if i.unique and i.keys[0] in asked.table.columns
+        ]
+        shapes += [(Key(quote.identifier(name), frozenset({name})),) for name in unique[:1]]
     # A join's column may also be compared with a parameter; a key stands once.
     for keys in dict.fromkeys(tuple(dict.fromkeys(shape)) for shape in shapes):
         made = _candidate(asked.table, keys)
@@ -182,7 +190,8 @@ def _ranges(asked: Asked) -> Iterator[Candidate]:
 
 def _candidate(table: Table, keys: Sequence[Key]) -> Candidate:
     columns = frozenset[str]().union(*(key.columns for key in keys))
-    return Candidate(table.oid, tuple(key.sql for key in keys), columns)
+    certain = all(key.certain for key in keys)
+    return Candidate(table.oid, tuple(key.sql for key in keys), columns, certain=certain)
 
 
 def _asked(
@@ -192,21 +201,25 @@ def _asked(
     ranges: dict[Key, None] = {}
     partial: dict[tuple[str, str], None] = {}
     contained: list[Candidate] = []
+    joined: dict[Key, None] = dict.fromkeys(_looked_up(statement, place, table))
     for condition in statement.of(place):
-        if condition.negated or condition.clause == "having":
+        if condition.clause == "having":
             continue
         kept = _partial(condition, table)
         if kept is not None:
             partial.setdefault(kept)
-        contained += _contained(condition, table)
         key = _key(condition.left)
-        if key is None or not _sortable(table, key):
+        if condition.negated or key is None:
             continue
-        if condition.operator in EQUAL:
+        contained += _contained(condition, table)
+        if not _sortable(table, key):
+            continue
+        if condition.operator in EQUAL and condition.right.kind == "query":
+            joined.setdefault(key)
+        elif condition.operator in EQUAL:
             equal.setdefault(key)
         elif condition.operator in RANGE:
             ranges.setdefault(key)
-    joined: dict[Key, None] = {}
     for join in statement.joins:
         if join.operator != "=" or join.group or join.negated:
             continue
@@ -229,6 +242,16 @@ def _asked(
         returned=_returned(statement, place),
         contained=tuple(contained),
     )
+
+
+def _looked_up(statement: Statement, place: int, table: Table) -> Iterator[Key]:
+    """Yield the columns that a sub-query under IN or ANY returns, which are joined in effect."""
+    for block in statement.blocks:
+        if block.compared is not None:
+            for use in block.output.columns:
+                key = _key(use) if use.table == place else None
+                if key is not None and _sortable(table, key):
+                    yield key
 
 
 def _sorts(statement: Statement, place: int, table: Table) -> tuple[tuple[Key, ...], bool]:
@@ -254,6 +277,8 @@ def _partial(condition: Condition, table: Table) -> tuple[str, str] | None:
     column = table.columns.get(use.column)
     if column is None or use.wrap or column.nulls is None:
         return None
+    if condition.negated and column.type != "bool":
+        return None
     name = quote.identifier(use.column)
     share, predicate = 1.0, ""
     if condition.operator == "IS NULL":
@@ -261,7 +286,7 @@ def _partial(condition: Condition, table: Table) -> tuple[str, str] | None:
     elif condition.operator == "IS NOT NULL":
         share, predicate = 1 - column.nulls, f"{name} IS NOT NULL"
     elif condition.operator in ("IS TRUE", "IS FALSE", "") and column.type == "bool":
-        wanted = condition.operator != "IS FALSE"
+        wanted = (condition.operator != "IS FALSE") is not condition.negated
         share = column.common.get("t" if wanted else "f", 0.0)
         predicate = name if wanted else f"NOT {name}"
     elif condition.operator == "=" and condition.right.kind == "constant" and condition.right.text:
@@ -301,8 +326,9 @@ def _returned(statement: Statement, place: int) -> frozenset[str] | None:
     for block in statement.blocks:
         output = block.output
         # An item that is no plain column may hold any; `count(*)` is one item and holds none.
-        plain = output.items == len(output.columns) + len(output.stars)
-        if place in output.stars or not (plain or output.aggregates == ("count",)):
+        counts = output.aggregates.count("count(*)")
+        told = len(output.columns) + len(output.stars) + counts
+        if place in output.stars or output.items != told:
             return None
         uses += [*output.columns, *block.groups, *block.distinct_on]
         uses += [sort.use for sort in block.sorts if sort.use is not None]

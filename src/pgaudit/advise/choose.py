@@ -24,6 +24,10 @@ WRITE_COST = 4.0
 """What one entry costs to write, in the planner's unit: one page at random (random_page_cost)."""
 
 
+GIN_ENTRIES = 10
+"""Parts of one value that a GIN index is taken to hold: words, keys or trigrams."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What an index must bring: a share of the workload's weight, 0 to 1; and how many may be advised."""
@@ -47,7 +51,7 @@ def choose(
     """
     every = sorted(works, key=lambda work: -work.weight)
     looked = every[:MOST_STATEMENTS]
-    costs = Costs(planner, tables)
+    costs = Costs(planner, tables, works)
     reasons = Counter(refused or {})
     planned: list[Work] = []
     for work in looked:
@@ -57,10 +61,12 @@ def choose(
         else:
             planned.append(work)
     # A file of statements says nothing of time: then the planner's own cost is what counts.
-    if not any(work.weight for work in every):
+    unplanned = set(looked).difference(planned)
+    timed = any(work.weight for work in every)
+    if not timed:
         weighed = {w: replace(w, weight=w.calls * costs.under(w, ())[0]) for w in planned}
         every = planned = list(weighed.values())
-        looked = every
+        looked, unplanned = every, set()
     frequency = Counter(key for work in looked for key in set(candidates.equal_keys(work.facts)))
     proposed = {w: candidates.of(w.facts, tables, frequency) for w in looked}
     total = sum(work.weight for work in every)
@@ -70,14 +76,21 @@ def choose(
         chosen = _earning(pool, planned, costs, limits, total)
     advice = [_confirmed(c, chosen, planned, costs, total) for c in chosen]
     guessed = estimate.choose(
-        {w: [c for c in proposed[w] if not planner.confirms or c.method == "gin"] for w in looked},
+        {
+            w: [
+                c
+                for c in proposed[w]
+                if not planner.confirms or c.method == "gin" or w in unplanned
+            ]
+            for w in looked
+        },
         costs,
         least=limits.share * total,
     )
     advice += [
-        _advice(c, helped, costs, total=total, works=looked, confirmed=False)
+        _advice(c, helped, costs, total=total, confirmed=False)
         for c, helped in guessed.items()
-        if _possible(c, planner)
+        if _possible(c, planner) and _worth(c, helped, costs)
     ]
     kept = _few(advice, limits)
     saved = sum(_saved(work, kept, costs) for work in planned)
@@ -90,6 +103,7 @@ def choose(
         before=total,
         after=max(0.0, total - saved),
         unconfirmed=None if planner.confirms else _why_unconfirmed(planner),
+        unit="ms" if timed else "cost",
     )
 
 
@@ -155,30 +169,7 @@ def _gain(
         base = costs.under(work, ())[0]
         weight += work.weight * (before - after) / base if base else 0.0
         cost += work.calls * (before - after)
-    writes, _ = written(candidate, costs.tables[candidate.table], works)
-    return weight, cost - writes * WRITE_COST
-
-
-def written(candidate: Candidate, table: Table, works: Iterable[Work]) -> tuple[int, int]:
-    """Return the rows whose writing would write this index too, and updates that cease to be HOT.
-
-    An update of one of its columns writes a new entry, and is no longer heap-only; any other update
-    does so only where it was not heap-only before.
-    """
-    entries, hot = 0.0, 0.0
-    for work in works:
-        target = work.facts.target
-        if target is None or target.relid != table.oid:
-            continue
-        if work.facts.kind in ("insert", "merge"):
-            entries += work.rows
-        if work.facts.assigned:
-            if candidate.columns & set(work.facts.assigned):
-                entries += work.rows
-                hot += work.rows * table.hot
-            else:
-                entries += work.rows * (1 - table.hot)
-    return round(entries), round(hot)
+    return weight, cost - costs.writes(candidate)[0] * WRITE_COST
 
 
 def _confirmed(
@@ -194,7 +185,7 @@ def _confirmed(
         before = costs.under(work, ())[0]
         if candidate in used and after < before:
             helped.append(Helped(work, before, after))
-    made = _advice(candidate, helped, costs, total=total, works=works, confirmed=True)
+    made = _advice(candidate, helped, costs, total=total, confirmed=True)
     gained = _gain(candidate, set(chosen), works, costs)[0]
     return replace(made, share=gained / total if total else 0.0)
 
@@ -205,12 +196,11 @@ def _advice(
     costs: Costs,
     *,
     total: float,
-    works: Sequence[Work],
     confirmed: bool,
 ) -> Advice:
     table = costs.tables[candidate.table]
     ordered = tuple(sorted(helped, key=lambda h: -h.saved))
-    writes, hot = written(candidate, table, works)
+    writes, hot = costs.writes(candidate)
     size = costs.size(candidate) if confirmed else estimate.size(candidate, table)
     return Advice(
         table=table,
@@ -223,16 +213,19 @@ def _advice(
         writes=writes,
         loses_hot=hot,
         redundant=tuple(naming.made_redundant(candidate, table)),
-        evidence=_evidence(ordered, costs),
+        evidence=_evidence(ordered, table, costs),
     )
 
 
-def _evidence(helped: Sequence[Helped], costs: Costs) -> str:
+def _evidence(helped: Sequence[Helped], table: Table, costs: Costs) -> str:
+    """Say what is dearest on the table in the plan that gains most."""
     for one in helped:
         plan = costs.plan(one.work)
         if isinstance(plan, Plan):
             memory = int(costs.planner.server.settings.get("work_mem", "4096")) * 1024
-            return genericplan.described(plan, work_memory=memory)
+            names = [name for _, name in table.leaves] or [table.name]
+            node = plan.worst_of(names)
+            return genericplan.described(plan, work_memory=memory, node=node)
     return ""
 
 
@@ -255,6 +248,13 @@ def _saved(work: Work, kept: Sequence[Advice], costs: Costs) -> float:
 def _possible(candidate: Candidate, planner: Planner) -> bool:
     needed = candidate.needs
     return needed is None or needed in {*planner.server.extensions, *planner.server.available}
+
+
+def _worth(candidate: Candidate, helped: Sequence[Helped], costs: Costs) -> bool:
+    """Weigh an estimated index against its writes; GIN writes an entry for each part of a value."""
+    entries = GIN_ENTRIES if candidate.method == "gin" else 1
+    saved = sum(h.work.calls * (h.before - h.after) for h in helped)
+    return saved >= costs.writes(candidate)[0] * WRITE_COST * entries
 
 
 def _why_unconfirmed(planner: Planner) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pgaudit.advise.model import Candidate, Work
@@ -17,6 +17,7 @@ class Costs:
 
     planner: Planner
     tables: Mapping[int, Table]
+    works: Sequence[Work] = ()
     known: dict[tuple[Work, frozenset[Candidate]], tuple[float, frozenset[Candidate]]] = field(
         default_factory=dict
     )
@@ -48,6 +49,28 @@ class Costs:
         if (work, there) not in self.known:
             self.known[work, there] = self._asked(work, there)
         return self.known[work, there]
+
+    def writes(self, candidate: Candidate) -> tuple[int, int]:
+        """Return the rows whose writing would write this index too, and updates that cease to be HOT.
+
+        An update of one of its columns writes a new entry, and is no longer heap-only; any other update
+        does so only where it was not heap-only before.
+        """
+        table = self.tables[candidate.table]
+        entries, hot = 0.0, 0.0
+        for work in self.works:
+            target = work.facts.target
+            if target is None or target.relid != table.oid:
+                continue
+            if work.facts.kind in ("insert", "merge"):
+                entries += work.rows
+            if work.facts.assigned:
+                if candidate.columns & set(work.facts.assigned):
+                    entries += work.rows
+                    hot += work.rows * table.hot
+                else:
+                    entries += work.rows * (1 - table.hot)
+        return round(entries), round(hot)
 
     def _asked(
         self, work: Work, candidates: frozenset[Candidate]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from pgaudit.advise import candidates
@@ -13,13 +14,16 @@ from pgaudit.postgres.relations import Table
 FEWEST = 0.05
 """The share of a table's rows above which an index is not proposed unasked."""
 
-RANGE_SHARE, CONTAINED_SHARE = 1 / 3, 0.01
-"""What the planner assumes of an open range (DEFAULT_INEQ_SEL), and of containment."""
+RANGE_SHARE, CONTAINED_SHARE = 1 / 3, 0.005
+"""What the planner assumes of an open range (DEFAULT_INEQ_SEL), and of a pattern (DEFAULT_MATCH_SEL)."""
 
-ROW, PAGE, DESCENT = 0.0125, 4.0, 10.0
-"""Costs in the planner's unit: to filter a row of a sequential scan, to fetch a page, to descend."""
+ROW, PAGE, NEXT_PAGE, DESCENT = 0.0125, 4.0, 1.0, 10.0
+"""Costs in the planner's unit: to filter a row, to fetch a page at random or in order, to descend."""
 
 MOST_KEYS = 2
+
+NEARLY = 0.8
+"""The share of what a longer index saves that a shorter one must save to be taken instead."""
 
 
 def choose(
@@ -84,7 +88,7 @@ def size(candidate: Candidate, table: Table) -> int:
 def _simple(candidate: Candidate) -> bool:
     return (
         not candidate.included and candidate.method != "brin" and len(candidate.keys) <= MOST_KEYS
-        and candidate.predicate is None
+        and candidate.predicate is None and candidate.certain
     )  # fmt: skip
 
 
@@ -94,7 +98,7 @@ def _helped(work: Work, candidate: Candidate, costs: Costs) -> Helped | None:
     found = share(work, candidate, table)
     if found > FEWEST:
         return None
-    fetched = DESCENT + PAGE * min(found * table.rows, table.pages)
+    fetched = DESCENT + _fetched(found * table.rows, max(table.pages, 1))
     plan = costs.plan(work)
     if isinstance(plan, Plan):
         scans = [
@@ -110,6 +114,16 @@ def _helped(work: Work, candidate: Candidate, costs: Costs) -> Helped | None:
     if fetched >= whole or _served(work, table):
         return None
     return Helped(work, whole, fetched)
+
+
+def _fetched(rows: float, pages: int) -> float:
+    """Return what it costs to fetch scattered rows in the order of their pages.
+
+    Source: PostgreSQL's compute_bitmap_pages and cost_bitmap_heap_scan.
+    """
+    met = min(2 * pages * rows / (2 * pages + rows), pages)
+    page: float = PAGE - (PAGE - NEXT_PAGE) * math.sqrt(met / pages)
+    return met * page + rows * ROW
 
 
 def _served(work: Work, table: Table) -> bool:

@@ -16,7 +16,8 @@ class Candidate:
     """An index that might help. Keys and predicate are SQL, columns quoted already.
 
     `columns` are the names of all columns that it holds, an update of which has to write it too;
-    `needs` is the extension that its operator class comes from.
+    `needs` is the extension that its operator class comes from. `certain` is False where it holds an
+    expression that the server may refuse, because it is not immutable.
     """
 
     table: int
@@ -26,6 +27,7 @@ class Candidate:
     included: tuple[str, ...] = ()
     predicate: str | None = None
     needs: str | None = None
+    certain: bool = True
 
     def definition(self, schema: str, name: str) -> str:
         """Write the CREATE INDEX on a table, without CONCURRENTLY and without a name.
@@ -113,7 +115,8 @@ class Advised:
 
     `statements` were looked at, of which `planned` have a generic plan; `reasons` counts why the
     others have none. `before` and `after` are the workload's weight without and with the advice;
-    `unconfirmed` says why the planner was not asked about supposed indexes, if it was not.
+    `unit` is what weights are counted in, `ms` or the planner's `cost`; `unconfirmed` says why the
+    planner was not asked about supposed indexes, if it was not.
     """
 
     advice: tuple[Advice, ...]
@@ -123,3 +126,4 @@ class Advised:
     before: float
     after: float
     unconfirmed: str | None
+    unit: str = "ms"

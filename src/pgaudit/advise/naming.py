@@ -14,11 +14,17 @@ LONGEST = 63
 """Bytes of a name that PostgreSQL keeps (NAMEDATALEN - 1)."""
 
 
+_OPCLASS = re.compile(r" (?:\w+_ops|DESC)$")
+
+
 def named(advice: Sequence[Advice], tables: Mapping[int, Table]) -> Iterator[Advice]:
     """Yield each piece of advice with a name as PostgreSQL would choose it."""
     taken = {index.name for table in tables.values() for index in table.indexes}
     for one in advice:
-        keys = [re.sub(r"\W+", "_", bare(key)).strip("_") for key in one.candidate.keys]
+        keys = [
+            re.sub(r"\W+", "_", bare(_OPCLASS.sub("", key))).strip("_")
+            for key in one.candidate.keys
+        ]
         stem = "_".join((one.table.name, *keys))
         name, number = _cut(stem, "_idx"), 0
         while name in taken:

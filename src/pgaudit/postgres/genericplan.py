@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,11 @@ class Plan:
     def worst(self) -> Node:
         """The node that costs most by itself."""
         return max(self.nodes, key=lambda node: node.own)
+
+    def worst_of(self, relations: Collection[str]) -> Node:
+        """Return the node that costs most of those that read one of these relations, or of all."""
+        reading = [node for node in self.nodes if node.relation in relations]
+        return max(reading or self.nodes, key=lambda node: node.own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +135,14 @@ _SCANS = {
 }
 
 
-def described(plan: Plan, *, work_memory: int) -> str:
-    """Say in words what a plan's dearest node is; `work_memory` is work_mem in bytes.
+def described(plan: Plan, *, work_memory: int, node: Node | None = None) -> str:
+    """Say in words what a plan's dearest node is, or another; `work_memory` is work_mem in bytes.
 
     >>> scan = Node("Seq Scan", 95.0, 95.0, 3, 8, "public", "orders", None, "(note = $1)")
     >>> described(Plan(100.0, (scan,)), work_memory=4 << 20)
     'sequential scan on public.orders, (note = $1): 95 % of a cost of 100'
     """
-    node = plan.worst
+    node = node or plan.worst
     said = _SCANS.get(node.kind, node.kind.lower())
     if node.relation:
         said += f" on {node.schema + '.' if node.schema else ''}{node.relation}"

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pgaudit import quote
 from pgaudit.errors import QueryError
 from pgaudit.model import Server
-from pgaudit.postgres import genericplan
+from pgaudit.postgres import genericplan, plannable
 from pgaudit.postgres.genericplan import NotPlanned, Plan
 from pgaudit.postgres.session import Session
 from pgaudit.postgres.standin import Question
@@ -46,27 +46,14 @@ SELECT /* pgaudit: planner */
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What is to be planned: the text with `$n`, and the search_path that resolves its names."""
+    """What is to be planned: the text with `$n`, and the search_path that resolves its names.
+
+    `limit` is how many rows a `LIMIT $n` is taken for; without it the planner assumes a tenth of all.
+    """
 
     text: str
     search_path: str = '"$user", public'
-
-    @property
-    def parameters(self) -> int:
-        """The highest `$n`; one more than is used, in a literal say, makes the server refuse it.
-
-        >>> Statement("SELECT $1 FROM t WHERE a = $2").parameters
-        2
-        """
-        bare = _QUOTED.sub(" ", self.text)
-        return max((int(number) for number in _PARAMETER.findall(bare)), default=0)
-
-
-_PARAMETER = re.compile(r"(?<![\w$])\$(\d{1,5})")
-_QUOTED = re.compile(
-    r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | --[^\n]* | /\*.*?\*/ | (\$[A-Za-z_]*\$).*?\1""",
-    re.DOTALL | re.VERBOSE,
-)
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +168,12 @@ class Planner:
             questions += [self._hypopg("hypopg_hide_index($1)", oid) for oid in hidden]
         places = []
         for statement in statements:
-            questions += [
-                _settings(statement.search_path),
-                Question(f"PREPARE {NAME} AS {statement.text}"),
-            ]
+            text, parameters = plannable.prepared(NAME, statement.text, statement.limit)
+            questions += [_settings(statement.search_path), Question(text)]
             places.append(len(questions))
-            nulls = ", ".join(["NULL"] * statement.parameters)
-            executed = f"EXECUTE {NAME}({nulls})" if nulls else f"EXECUTE {NAME}"
+            executed = f"EXECUTE {NAME}"
+            if parameters:
+                executed += f"({', '.join(['NULL'] * parameters)})"
             questions += [Question(f"EXPLAIN (VERBOSE, FORMAT JSON) {executed}"), _DEALLOCATE]
         if supposed:
             questions.append(self._hypopg("hypopg_reset()"))
@@ -203,14 +189,14 @@ class Planner:
     def _creation(self, definition: str) -> Question:
         schema = quote.identifier(self.server.extensions[EXTENSION].schema)
         return Question(
-            f"SELECT indexname, {schema}.hypopg_relation_size(indexrelid) "
+            f"SELECT /* pgaudit: hypopg */ indexname, {schema}.hypopg_relation_size(indexrelid) "
             f"FROM {schema}.hypopg_create_index($1)",
             (definition,),
         )
 
     def _hypopg(self, call: str, *parameters: object) -> Question:
         schema = quote.identifier(self.server.extensions[EXTENSION].schema)
-        return Question(f"SELECT {schema}.{call}", parameters)
+        return Question(f"SELECT /* pgaudit: hypopg */ {schema}.{call}", parameters)
 
     def _forget(self, error: QueryError) -> None:
         """Clear what a failed question left: neither a prepared statement nor HypoPG is rolled back."""

@@ -1,0 +1,205 @@
+"""A session and a workload, or texts → index advice, and the rows that checks read of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pgaudit import quote
+from pgaudit.advise import choose
+from pgaudit.advise.choose import Limits
+from pgaudit.advise.model import Advice, Advised, Work
+from pgaudit.model import Server
+from pgaudit.postgres import planner, relations, workload
+from pgaudit.postgres.folding import Untrusted
+from pgaudit.postgres.session import Session
+from pgaudit.postgres.standin import Surroundings
+from pgaudit.statements import names, read
+from pgaudit.statements.facts import Statement
+from pgaudit.statements.schema import Schema
+
+DEFAULT = Limits()
+
+KINDS = frozenset({"select", "insert", "update", "delete", "merge"})
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A workload that may be planned, and why the rest of it may not: reason to number."""
+
+    works: tuple[Work, ...]
+    refused: Mapping[str, int]
+
+
+def from_entries(
+    session: Session,
+    server: Server,
+    entries: Sequence[workload.Entry],
+    schema: Schema,
+    *,
+    timeout: float,
+    limits: Limits = DEFAULT,
+) -> Advised:
+    """Advise for what pg_stat_statements counted; `timeout` in seconds, for each question.
+
+    Raises QueryError.
+    """
+    prepared = trusted(session, works_of(entries, schema), timeout=timeout)
+    return _advise(session, server, prepared, timeout=timeout, limits=limits)
+
+
+def from_statistics(
+    session: Session, server: Server, *, timeout: float, limits: Limits = DEFAULT
+) -> Advised:
+    """Advise for pg_stat_statements as it is. Raises QueryError."""
+    surroundings = Surroundings(server.shapes, server.extensions, {})
+    found = workload.workload(session, surroundings, timeout=timeout)
+    return from_entries(
+        session, server, found.entries, found.schema, timeout=timeout, limits=limits
+    )
+
+
+def from_texts(
+    session: Session,
+    server: Server,
+    texts: Iterable[str],
+    *,
+    timeout: float,
+    limits: Limits = DEFAULT,
+) -> Advised:
+    """Advise for statements of a file, each called as often as it stands there. Raises QueryError."""
+    counted = Counter(texts)
+    schema = workload.known(session, counted, timeout=timeout)
+    works = []
+    for number, (text, calls) in enumerate(counted.items(), 1):
+        facts = read.statement(text, schema)
+        asked = planner.Statement(text, _path(facts, schema))
+        works.append(Work(facts, asked, str(number), calls=calls))
+    prepared = trusted(session, works, timeout=timeout)
+    return _advise(session, server, prepared, timeout=timeout, limits=limits)
+
+
+def works_of(entries: Sequence[workload.Entry], schema: Schema) -> list[Work]:
+    """Add up the entries of one statement that one role ran; those from inside functions count too."""
+    found: dict[tuple[str, str], Work] = {}
+    for entry in entries:
+        facts, counters = entry.statement, entry.counters
+        calls = int(counters.get("calls") or 0)
+        if not calls or facts.kind == "utility":
+            continue
+        rows, weight = int(counters.get("rows") or 0), float(counters.get("total_exec_time") or 0)
+        path = _path(facts, schema)
+        queryid = str(counters.get("queryid") or "")
+        known = found.get((facts.text, path))
+        if known is not None:
+            calls, rows, weight = calls + known.calls, rows + known.rows, weight + known.weight
+        limit = max(1, round(rows / calls)) if facts.kind == "select" else None
+        asked = planner.Statement(facts.text, path, limit)
+        found[facts.text, path] = Work(facts, asked, queryid, calls, weight, rows)
+    return list(found.values())
+
+
+def trusted(session: Session, works: Sequence[Work], *, timeout: float) -> Prepared:
+    """Leave out what is no query, what does not parse, and what could run somebody's code.
+
+    Raises QueryError.
+    """
+    refused: Counter[str] = Counter()
+    parsed: list[tuple[Work, names.Names]] = []
+    for work in works:
+        named = names.named(work.facts.text) if work.facts.kind in KINDS else None
+        if named is not None and not all(table.relid or table.made for table in work.facts.tables):
+            refused["it names a table that is not known here"] += 1
+        elif named is None:
+            refused[work.facts.reason or "no statement that has a plan"] += 1
+        else:
+            parsed.append((work, named))
+    untrusted = Untrusted(
+        session,
+        relations={oid for work, _ in parsed for oid in _oids(work)},
+        functions={name for _, named in parsed for name in named.functions},
+        operators={name for _, named in parsed for name in named.operators},
+        timeout=timeout,
+    )
+    kept = []
+    for work, named in parsed:
+        reason = untrusted.why_not(
+            relations=_oids(work), functions=named.functions, operators=named.operators
+        )
+        if reason is None:
+            kept.append(work)
+        else:
+            refused[reason] += 1
+    return Prepared(tuple(kept), dict(refused))
+
+
+def rows(advised: Advised) -> Iterator[dict[str, object]]:
+    """Yield the advice as rows of the made view `index_advice`."""
+    for one in advised.advice:
+        yield _row(one, advised)
+
+
+def _row(one: Advice, advised: Advised) -> dict[str, object]:
+    first = one.helped[0]
+    return {
+        "relid": one.table.oid,
+        "schemaname": one.table.schema,
+        "relname": one.table.name,
+        "indexname": one.name,
+        "definition": one.sql,
+        "method": one.candidate.method,
+        "confirmed": one.confirmed,
+        "unconfirmed": None
+        if one.confirmed
+        else advised.unconfirmed or "HypoPG does not know the method",
+        "size": one.size,
+        "share": round(100 * one.share, 2),
+        "saved_time": sum(h.saved for h in one.helped),
+        "calls": sum(h.work.calls for h in one.helped),
+        "statements": len(one.helped),
+        "queryid": first.work.queryid,
+        "query": first.work.asked.text[:10_000],
+        "cost_before": first.before,
+        "cost_after": first.after,
+        "evidence": one.evidence,
+        "rows_written": one.writes,
+        "updates_not_hot": one.loses_hot,
+        "redundant": ", ".join(index.name for index in one.redundant) or None,
+    }
+
+
+def _advise(
+    session: Session, server: Server, prepared: Prepared, *, timeout: float, limits: Limits
+) -> Advised:
+    oids = {oid for work in prepared.works for oid in _oids(work)}
+    tables = relations.read(session, oids, timeout=timeout)
+    asked = planner.Planner(session, server, timeout)
+    advised = choose.choose(prepared.works, tables, asked, refused=prepared.refused, limits=limits)
+    return replace(advised, advice=tuple(_opclass(one, server) for one in advised.advice))
+
+
+def _opclass(one: Advice, server: Server) -> Advice:
+    """Name the schema of an extension's operator class, which need not be in anybody's search_path."""
+    extension = server.extensions.get(one.candidate.needs or "")
+    if extension is None:
+        return one
+    schema = quote.identifier(extension.schema)
+    keys = tuple(
+        key.replace(" gin_trgm_ops", f" {schema}.gin_trgm_ops") for key in one.candidate.keys
+    )
+    return replace(one, candidate=replace(one.candidate, keys=keys))
+
+
+def _oids(work: Work) -> set[int]:
+    return {table.relid for table in work.facts.tables if table.relid is not None}
+
+
+def _path(facts: Statement, schema: Schema) -> str:
+    """Write the search_path that finds what the facts found: the role's, then where else names stand."""
+    path = list(schema.paths.get(facts.role, ("public",)))
+    path += [table.relation.schema for table in facts.tables if table.relation is not None]
+    # pg_catalog is searched first where it is not named, as in an application; temporary objects, which
+    # may be somebody else's behind a pooler, would come before it.
+    kept = [name for name in dict.fromkeys(path) if name != "pg_catalog"]
+    return ", ".join([*map(quote.identifier, kept), "pg_temp"])
