@@ -16,6 +16,7 @@ from typer.main import get_command
 from pgaudit.catalog import find, pages
 from pgaudit.catalog import format as check_format
 from pgaudit.cli import app
+from pgaudit.statements import vocabulary
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs" / "reference" / "checks"
@@ -39,11 +40,19 @@ def generated() -> Made:
     made |= between(
         ROOT / "docs" / "reference" / "cli.md", {"help": "\n\n".join(map(help_of, COMMANDS))}
     )
-    made |= between(ROOT / "docs" / "reference" / "check-format.md", key_tables())
+    made |= between(
+        ROOT / "docs" / "reference" / "check-format.md", key_tables() | {"patterns": patterns()}
+    )
     made |= between(
         ROOT / "docs" / "explanation" / "comparison.md", {"rows": comparison(compared())}
     )
     return made
+
+
+def patterns() -> str:
+    """Return the table of the patterns that statements are looked through for."""
+    rows = (f"| `{name}` | {meaning} |" for name, meaning in vocabulary.MEANINGS.items())
+    return "\n".join(["| pattern | a match is a statement that |", "| --- | --- |", *rows])
 
 
 def compared() -> list[dict[str, Any]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pgaudit import judge, window
+from pgaudit import judge, made, window
 from pgaudit.errors import QueryError, TargetError
 from pgaudit.model import Check, Reason, Result, Row, Server, Status
 from pgaudit.postgres.difference import Difference
@@ -52,6 +53,7 @@ def audit(
     A lost connection is reopened once; if that fails, or it is lost again, the rest is errored.
     """
     progress = progress or Progress()
+    kept = made.Kept()
     lost: Reason | None = None
     reopened = False
     for number, check in enumerate(checks):
@@ -65,6 +67,7 @@ def audit(
             check,
             limits,
             difference=difference,
+            kept=kept,
             on_question=progress.on_question,
         )
         progress.results.append(result)
@@ -82,12 +85,14 @@ def ask(
     *,
     given: Given | None = None,
     difference: Difference | None = None,
+    kept: made.Kept | None = None,
     on_question: Callable[[Check, Question], None] = lambda _check, _question: None,
 ) -> Result:
     """Ask one check: skipped with a reason, errored with a reason, passed, or failed with findings.
 
     `given` replaces statistics views by canned rows; only proofs use it. `difference` replaces counters
-    by what they counted between two samples, for checks that a window bears on.
+    by what they counted between two samples, for checks that a window bears on. `kept` holds what was
+    read and made for other checks of the same run.
     """
     reason = window.why_not(check, server, difference)
     if reason is not None:
@@ -99,6 +104,9 @@ def ask(
     started = time.monotonic()
     surroundings = Surroundings(server.shapes, server.extensions, given or {}, difference)
     try:
+        timeout = check.timeout or limits.timeout
+        asking = made.Asking(session, server, check, surroundings, timeout, kept or made.Kept())
+        surroundings = dataclasses.replace(surroundings, given=made.given(asking))
         rows = _rows(session, server, check, limits, surroundings, on_question)
     except QueryError as error:
         seconds = time.monotonic() - started

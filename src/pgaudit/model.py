@@ -146,6 +146,7 @@ class Proof:
 class Check:
     """One check file, validated. `parameters` hold the values in force (defaults or the user's).
 
+    `matches` are the patterns that statements are looked through for.
     `queries` maps the first major version to the SQL that serves it, or None for "not applicable";
     `query_lines` maps the same key to the 1-based line on which that SQL starts in `file`.
     """
@@ -178,6 +179,7 @@ class Check:
     proofs: tuple[Proof, ...] = ()
     query_lines: Mapping[int, int] = field(default_factory=dict)
     origin: str = "built-in"
+    matches: tuple[str, ...] = ()
 
     def values(self) -> dict[str, Value]:
         """Return the parameters in force, as the query's placeholders take them."""
@@ -324,7 +326,7 @@ class Finding:
 class Reason:
     """Why a check was not run or did not finish, and the one statement that would change it.
 
-    `kind` is one of version, role, privilege, extension, setting, window, error, lost,
+    `kind` is one of version, role, privilege, extension, setting, package, window, error, lost,
     interrupted; `privilege` names the role to grant where that is the cure; `where` is file:line.
     """
 

@@ -215,6 +215,10 @@ class CheckFile(_Strict):
         default_factory=list,
         description="The statistics views that the SQL names, unqualified; [] for catalogs only.",
     )
+    matches: list[Word] = Field(
+        default_factory=list,
+        description="Patterns to find in statements; the matches are rows of matched_statement.",
+    )
     requires: RequiresEntry = Field(
         default_factory=RequiresEntry, description="What must be true of the server."
     )

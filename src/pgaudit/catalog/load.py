@@ -21,6 +21,7 @@ from pgaudit.catalog.format import (
 from pgaudit.catalog.levels import severity_rule
 from pgaudit.catalog.yamlfile import Document, Path
 from pgaudit.errors import Fault
+from pgaudit.statements import vocabulary
 
 _TESTS = re.compile(r"^tests:", re.MULTILINE)
 _TOP_LEVEL = re.compile(r"^(?!tests:)[^\s#-]", re.MULTILINE)
@@ -71,6 +72,7 @@ class _Rules:
             (self.title, ("title",)),
             (self.parameters, ("parameters",)),
             (self.sql, ("sql", "parameters", "reads")),
+            (self.matches, ("matches", "reads")),
             (self.object, ("object", "columns")),
             (self.severity, ("severity", "columns")),
             (self.evidence, ("evidence", "reads", "parameters", "columns")),
@@ -148,6 +150,16 @@ class _Rules:
                     ("reads", position), f"lists {name}, which the SQL does not read"
                 )
 
+    def matches(self, matches: list[str], reads: list[str]) -> None:
+        for position, name in enumerate(matches):
+            if name not in vocabulary.MEANINGS:
+                at = ("matches", position)
+                self.document.fault(at, f"'{name}' is no pattern", _near(name, vocabulary.MEANINGS))
+        if matches and "matched_statement" not in reads:
+            self.document.fault(("reads",), "does not list matched_statement", "matches needs it")
+        if not matches and "matched_statement" in reads:
+            self.document.fault(("reads",), "lists matched_statement", "say which under matches")
+
     def object(self, entry: Any, columns: Mapping[str, str]) -> None:
         for key in ("name", "parent"):
             for position, column in enumerate(getattr(entry, key)):
@@ -167,7 +179,10 @@ class _Rules:
     ) -> None:
         if evidence is None:
             return
-        if evidence.view not in reads:
+        # matched_statement has the counters of pg_stat_statements.
+        if evidence.view not in reads and not (
+            evidence.view == "pg_stat_statements" and "matched_statement" in reads
+        ):
             self.document.fault(("evidence", "view"), "is not listed under reads")
         if evidence.since is not None and columns.get(evidence.since) != "timestamp":
             self.document.fault(("evidence", "since"), "is no column of type timestamp")
@@ -285,6 +300,7 @@ def _check(
         timeout=units.read_duration(timeout) if timeout else None,
         proofs=proofs,
         origin=origin,
+        matches=tuple(fields["matches"]),
     )
 
 

@@ -70,6 +70,21 @@ OWN_COLUMNS: Mapping[str, Columns] = {
 }  # fmt: skip
 """The columns of a view of pgaudit's own that proofs may give canned rows for."""
 
+MADE_COLUMNS: Mapping[str, Columns] = {
+    "matched_statement": {
+        "pattern": "text", "relid": "oid", "column_name": "text", "other_relid": "oid",
+        "other_column": "text", "expression": "text", "number": "bigint", "fingerprint": "text",
+    },
+    "statement_reading": {
+        "kind": "text", "reason": "text", "entries": "bigint", "calls": "bigint",
+        "total_exec_time": "double precision",
+    },
+}  # fmt: skip
+"""The columns of views that pgaudit makes by reading statements; see `newest` for one that has more."""
+
+LIKE_STATEMENTS = frozenset(("matched_statement",))
+"""Made views that have the columns of pg_stat_statements as well."""
+
 SERVICE_DATABASES = (
     "rdsadmin", "cloudsqladmin", "azure_maintenance", "azure_sys", "alloydbadmin",
     "alloydbmetadata",
@@ -207,6 +222,9 @@ def newest(view: str) -> Columns:
     """
     if view in OWN_COLUMNS:
         return OWN_COLUMNS[view]
+    if view in MADE_COLUMNS:
+        beside = newest(STATEMENTS) if view in LIKE_STATEMENTS else {}
+        return {**beside, **MADE_COLUMNS[view]}
     return {name: str(entry[0]) for name, entry in _known().get(view, {}).items()}
 
 

@@ -27,8 +27,8 @@ characters, overflow a stack of 8 MB and end the process.
 """
 
 # Two characters a link at least, so half of LONGEST is far below the depth that overflows.
-_LONG_LIST = re.compile(r"\$(\d+)(?:\s*,\s*\$\d+){9,}")
-_LONG_ROWS = re.compile(r"(\(\s*\$(\d+)\s*\))(?:\s*,\s*\(\s*\$\d+\s*\)){9,}")
+_LONG_LIST = re.compile(r"\$(\d+)(?:\s*,\s*\$\d+)+")
+_LONG_ROWS = re.compile(r"(\(\s*\$(\d+)\s*\))(?:\s*,\s*\(\s*\$\d+\s*\))+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from pgaudit.statements.facts import Statement
 from pgaudit.statements.patterns import predicates, rows, shapes
 from pgaudit.statements.patterns.match import Match
 
-__all__ = ["PATTERNS", "Match", "Pattern", "same_fingerprint"]
+__all__ = ["PATTERNS", "Match", "Pattern"]
 
 Pattern = Callable[[Statement], Iterable[Match]]
-
-
-def same_fingerprint(statement: Statement) -> Iterator[Match]:
-    """Find a query at all; whoever knows all statements says of how many it is one.
-
-    >>> from pgaudit.statements.patterns.example import example
-    >>> len(list(same_fingerprint(example("SELECT 1"))))
-    1
-    """
-    if statement.fingerprint and statement.kind != "utility":
-        yield Match()
 
 
 PATTERNS: Mapping[str, Pattern] = {
@@ -47,10 +36,12 @@ PATTERNS: Mapping[str, Pattern] = {
     "or-across-columns": predicates.or_across_columns,
     "order-by-random": rows.order_by_random,
     "row-by-row-update": shapes.row_by_row_update,
-    "same-fingerprint": same_fingerprint,
     "select-star": rows.select_star,
     "single-row-insert": shapes.single_row_insert,
     "table-read": rows.table_read,
     "unbounded-select": rows.unbounded_select,
 }
-"""Every pattern; `pgaudit.statements.vocabulary` says what each means."""
+"""Every pattern of one statement; `pgaudit.statements.vocabulary` says what each means.
+
+The one that is missing here, `same-fingerprint`, is found by comparing all statements.
+"""

@@ -1,0 +1,156 @@
+"""Views that pgaudit makes itself, by what it reads and works out: rows that stand in for them.
+
+A check names such a view under `reads` like any other. Its rows are made when the first check asks for
+them, once per database and run, and sent with the check's SQL as canned rows are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pgaudit.errors import QueryError
+from pgaudit.model import Check, Server
+from pgaudit.postgres import shape, workload
+from pgaudit.postgres.session import Session
+from pgaudit.postgres.standin import Given, Surroundings
+from pgaudit.postgres.workload import Entry, Workload
+from pgaudit.statements.patterns import PATTERNS, Match
+
+Rows = Sequence[Mapping[str, object]]
+Thing = TypeVar("Thing")
+
+
+@dataclass(slots=True)
+class Kept:
+    """What was read and made for one database so far; one for each run, shared by its checks."""
+
+    things: dict[object, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Who asks for a made view, and where: the check, its surroundings, and what is kept already."""
+
+    session: Session
+    server: Server
+    check: Check
+    surroundings: Surroundings
+    timeout: float
+    kept: Kept
+
+    def once(self, name: str, make: Callable[[], Thing]) -> Thing:
+        """Return what `make` made when it was first asked for; a window has things of its own.
+
+        What the server refused is not asked again, unless the connection was lost.
+        """
+        key = (name, self.surroundings.window is not None)
+        if key not in self.kept.things:
+            try:
+                self.kept.things[key] = make()
+            except QueryError as error:
+                # The position is in our own text, not in the check's.
+                error.position = None
+                if not error.lost:
+                    self.kept.things[key] = error
+                raise
+        found: Thing | QueryError = self.kept.things[key]
+        if isinstance(found, QueryError):
+            raise found
+        return found
+
+    def workload(self) -> Workload:
+        """Return the statements of this database."""
+        return self.once(
+            "workload",
+            lambda: workload.workload(self.session, self.surroundings, timeout=self.timeout),
+        )
+
+
+def given(asking: Asking) -> Given:
+    """Return rows for the made views that a check reads, beside those that are canned already.
+
+    Raises QueryError.
+    """
+    canned = asking.surroundings.given
+    wanted = [view for view in asking.check.reads if view in MAKERS and view not in canned]
+    return {**canned, **{view: MAKERS[view](asking) for view in wanted}}
+
+
+def matched_statements(asking: Asking) -> Rows:
+    """Return a row for each match of one of the check's patterns in a statement."""
+    entries = asking.workload().entries
+    rows: list[Mapping[str, object]] = []
+    for pattern in asking.check.matches:
+        found = asking.once(f"matches of {pattern}", lambda: list(_matches(entries, pattern)))  # noqa: B023
+        rows += [
+            entry.row(
+                pattern=pattern,
+                relid=match.relid,
+                column_name=match.column,
+                other_relid=match.other_relid,
+                other_column=match.other_column,
+                expression=match.expression,
+                number=match.number,
+                fingerprint=entry.statement.fingerprint,
+            )
+            for entry, match in found
+        ]
+    return rows
+
+
+def _matches(entries: Sequence[Entry], pattern: str) -> Iterator[tuple[Entry, Match]]:
+    if pattern == "same-fingerprint":
+        yield from _alike(entries)
+        return
+    known: dict[int, Sequence[Match]] = {}
+    for entry in entries:
+        statement = entry.statement
+        if id(statement) not in known:
+            known[id(statement)] = tuple(PATTERNS[pattern](statement))
+        for match in known[id(statement)]:
+            yield entry, match
+
+
+def _alike(entries: Sequence[Entry]) -> Iterator[tuple[Entry, Match]]:
+    """Find entries whose fingerprint is that of others too; only all of them tell of how many."""
+    alike: dict[str, set[object]] = {}
+    for entry in entries:
+        if entry.statement.kind not in ("utility", "unparsed"):
+            alike.setdefault(entry.statement.fingerprint, set()).add(entry.counters["queryid"])
+    for entry in entries:
+        many = len(alike.get(entry.statement.fingerprint, ()))
+        if many > 1 and entry.statement.kind not in ("utility", "unparsed"):
+            yield entry, Match(number=many)
+
+
+def statement_reading(asking: Asking) -> Rows:
+    """Return how many entries could be read, by kind and by the reason of those that could not."""
+    groups: dict[tuple[str, str], list[Entry]] = {}
+    for entry in asking.workload().entries:
+        said = entry.statement
+        reason = "insufficient privilege" if entry.hidden else said.reason and "does not parse"
+        groups.setdefault((said.kind, reason), []).append(entry)
+    return [
+        {
+            "kind": kind,
+            "reason": reason or None,
+            "entries": len(group),
+            **{
+                total: sum(entry.counters.get(total) or 0 for entry in group)
+                for total in ("calls", "total_exec_time")
+            },
+        }
+        for (kind, reason), group in sorted(groups.items())
+    ]
+
+
+MAKERS: Mapping[str, Callable[[Asking], Rows]] = {
+    "matched_statement": matched_statements,
+    "statement_reading": statement_reading,
+}
+"""Who makes which view."""
+
+if set(MAKERS) != set(shape.MADE_COLUMNS):
+    raise AssertionError("every made view has its columns in pgaudit.postgres.shape")
