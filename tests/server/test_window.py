@@ -216,6 +216,14 @@ def test_every_check_can_be_asked_over_a_window(shop: str) -> None:
     assert auditing.loud(results) == []
 
 
+@pytest.mark.parametrize("check", CHECKS.values(), ids=lambda check: check.id)
+def test_a_check_of_statements_is_judged_over_a_minute(check: Check) -> None:
+    """It says so with `evidence: {window: 1 s}`, or another shortest window in which it means the same."""
+    if check.evidence is not None and check.evidence.view == "pg_stat_statements":
+        assert check.evidence.window is not None
+        assert check.evidence.window <= 60
+
+
 def test_an_idle_server_is_quiet_inside_a_window(shop: str) -> None:
     selected = [check for check in CHECKS.values() if window.applies(check)]
     with postgres.session(shop) as session:
@@ -253,9 +261,10 @@ def test_samples_of_others_are_refused(shop: str, server: postgres.Server) -> No
     assert first.system is not None
 
 
-def test_whoever_may_look_can_sample(server: postgres.Server, shop: str) -> None:
+@pytest.mark.parametrize("user", ["reader", "nobody"])
+def test_whoever_may_look_can_sample(shop: str, user: str) -> None:
     selected = list(CHECKS.values())
-    with postgres.session(shop, user="reader") as session:
+    with postgres.session(shop, user=user) as session:
         _, made = sampled(session, selected)
     assert set(made.views) == set(window.views(selected))
     assert made.system is not None

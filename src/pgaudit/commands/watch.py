@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -67,21 +68,23 @@ class Watch:
 
     def take(self, one: Target, options: Options, progress: console.Progress) -> None:
         """Take the first sample of each database of a target; what cannot be reached is said later."""
-        try:
-            with closing(target.sessions(one, options.connecting)) as opened:
-                for session in opened:
-                    if isinstance(session, tuple):
-                        continue
-                    progress.say(f"sampling {session.place}")
-                    server = target.described(session, options.connecting)
-                    self.samples[session.place] = sample.sample(
-                        session, server, self.views, timeout=self.timeout
-                    )
-                    self.seen.append((session.place, server))
-        except TargetError:
-            return
-        finally:
-            self.until = time.monotonic() + (self.seconds or 0.0)
+        with (
+            contextlib.suppress(TargetError),
+            closing(target.sessions(one, options.connecting)) as opened,
+        ):
+            for session in opened:
+                if not isinstance(session, tuple):
+                    with contextlib.suppress(TargetError):
+                        self._first(session, options, progress)
+        self.until = time.monotonic() + (self.seconds or 0.0)
+
+    def _first(self, session: Session, options: Options, progress: console.Progress) -> None:
+        progress.say(f"sampling {session.place}")
+        server = target.described(session, options.connecting)
+        self.samples[session.place] = sample.sample(
+            session, server, self.views, timeout=self.timeout
+        )
+        self.seen.append((session.place, server))
 
     def wait(self, say: Callable[[str], None]) -> None:
         """Wait until the window is over; KeyboardInterrupt ends it as it ends everything."""
