@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,9 +67,13 @@ def workload(session: Session, surroundings: Surroundings, *, timeout: float) ->
     rows = session.ask([asked], timeout=timeout)[0].rows
     texts = {text for _, text in rows if text}
     schema = known(session, texts, timeout=timeout)
+    with read.uncollected():
+        return Workload(tuple(_entries(rows, schema)), schema)
+
+
+def _entries(rows: Iterable[tuple[Any, ...]], schema: Schema) -> Iterator[Entry]:
     # One text stands in several entries: for each role, and inside and outside functions.
     facts: dict[tuple[str, int], Statement] = {}
-    entries = []
     for raw, text in rows:
         counters = json.loads(raw)
         role = int(counters["userid"] or 0)
@@ -77,8 +81,7 @@ def workload(session: Session, surroundings: Surroundings, *, timeout: float) ->
         key = (text or "", role)
         if key not in facts:
             facts[key] = _statement(text, schema, role)
-        entries.append(Entry(counters, facts[key], text == HIDDEN))
-    return Workload(tuple(entries), schema)
+        yield Entry(counters, facts[key], text == HIDDEN)
 
 
 def _statement(text: str | None, schema: Schema, role: int) -> Statement:

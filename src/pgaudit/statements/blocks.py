@@ -8,9 +8,9 @@ from typing import Any
 
 from pgaudit.statements import expression
 from pgaudit.statements.conditions import Clauses
-from pgaudit.statements.expression import children, only, strings
+from pgaudit.statements.expression import LEAVES, children, only, strings
 from pgaudit.statements.facts import Block, Output, Place, Role, Sort, Table, Use, Value
-from pgaudit.statements.operand import column, operand, use
+from pgaudit.statements.operand import named, operand, use
 from pgaudit.statements.schema import Schema
 from pgaudit.statements.scope import Scope
 from pgaudit.statements.tied import apart
@@ -185,11 +185,13 @@ class Blocks:
                 self.inside(fields.get("testexpr"), scope)
                 self.sublink(fields, scope, negated=False)
                 continue
+            if kind == "ResTarget" and "ColumnRef" in (fields.get("val") or ()):
+                continue
             if kind == "FuncCall":
                 self.functions[expression.function(fields)] = None
             if kind == "SelectStmt":
                 self.select(fields, "from", scope)
-            elif kind not in ("ColumnRef", "ParamRef", "A_Const"):
+            elif kind != "ColumnRef" and kind not in LEAVES:
                 self.inside(fields, scope)
 
     def _join(self, fields: Node, scope: Scope, how: str, *, outer: bool) -> None:
@@ -238,7 +240,7 @@ class Blocks:
                 stars += [p for p in scope.places
                           if len(names) == 1 or self.tables[p].alias == names[-2]]  # fmt: skip
             elif names:
-                found = column(fields, scope)
+                found = named(names, scope)
                 columns += [found] if found else []
             else:
                 aggregates += _aggregates(value)

@@ -8,13 +8,14 @@ from typing import Any, Literal, Protocol
 
 from pgaudit.statements import expression
 from pgaudit.statements.expression import only, strings
-from pgaudit.statements.facts import Condition, Join, Use, Value
+from pgaudit.statements.facts import Condition, Join, Table, Use, Value
 from pgaudit.statements.operand import Query, operand
 from pgaudit.statements.scope import Scope
 from pgaudit.statements.tree import Node
 
 Clause = Literal["where", "on", "having"]
 
+_SIMPLE = frozenset(("SubLink", "ColumnRef", "ParamRef", "A_Const"))
 _COMMUTED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "@>": "<@", "<@": "@>", "= ANY": "ANY ="}
 _SYMMETRIC = frozenset(("=", "<>", "&&", "DISTINCT FROM", "NOT DISTINCT FROM"))
 
@@ -39,7 +40,9 @@ class _Context:
 
 
 class Queries(Protocol):
-    """Reads what stands inside an expression."""
+    """Reads what stands inside an expression; `tables` are all tables so far."""
+
+    tables: list[Table]
 
     def sublink(self, fields: Node, scope: Scope, *, negated: bool) -> int:
         """Read a sub-query as a block, and return its number."""
@@ -108,6 +111,8 @@ class Clauses:
             self._read(argument, _Context(at.scope, at.clause, group, negated))
 
     def _tie(self, node: Any, scope: Scope) -> None:
+        if len(self.queries.tables) < 2:
+            return
         places = set()
         for reference in expression.columns(node):
             found = scope.find(strings(reference.get("fields")))
@@ -159,7 +164,7 @@ class Clauses:
 
     def _operand(self, node: Any, at: _Context) -> Use | Value:
         found = operand(node, at.scope, self._query(at))
-        if only(node)[0] != "SubLink":
+        if only(node)[0] not in _SIMPLE:
             self.queries.inside(node, at.scope)
         return found
 

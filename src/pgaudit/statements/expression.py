@@ -30,19 +30,17 @@ def only(node: Any) -> tuple[str, Node]:
     >>> only(None)
     ('', {})
     """
-    if not isinstance(node, dict) or not node:
-        return "", {}
-    kind, fields = next(iter(node.items()))
-    return kind, fields if isinstance(fields, dict) else {}
+    if node and type(node) is dict:
+        for kind, fields in node.items():
+            return kind, fields if type(fields) is dict else {}
+    return "", {}
 
 
 def strings(nodes: Any) -> list[str]:
     """Return the texts of String nodes, `*` for a star."""
-    found = []
-    for node in nodes or ():
-        kind, fields = only(node)
-        found.append("*" if kind == "A_Star" else str(fields.get("sval", "")))
-    return found
+    return [
+        str(node["String"].get("sval", "")) if "String" in node else "*" for node in nodes or ()
+    ]
 
 
 def type_name(node: Node) -> str:
@@ -175,15 +173,27 @@ def children(value: Any) -> Iterator[tuple[str, Node]]:
 
     Fields that the grammar does not wrap in their kind (a RangeVar, a WithClause) are looked through.
     """
-    if isinstance(value, list):
-        for item in value:
-            yield from children(item)
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            if key[:1].isupper() and isinstance(inner, dict):
-                yield key, inner
-            elif isinstance(inner, dict | list):
-                yield from children(inner)
+    # A stack instead of recursion: this runs for every node of every statement.
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if type(one) is list:
+            waiting += reversed(one)
+        elif type(one) is dict:
+            held = []
+            for key, inner in one.items():
+                kind = type(inner)
+                if kind is dict and key[0].isupper():
+                    # What is wrapped in its kind is the only key there.
+                    yield key, inner
+                elif kind is dict or kind is list:
+                    held.append(inner)
+            if held:
+                waiting += reversed(held)
+
+
+LEAVES = frozenset(("ParamRef", "A_Const", "String", "TypeName"))
+"""Nodes in which neither a column nor a call can stand."""
 
 
 def columns(node: Any) -> Iterator[Node]:
@@ -193,5 +203,5 @@ def columns(node: Any) -> Iterator[Node]:
             yield fields
         elif kind == "SubLink":
             yield from columns(fields.get("testexpr"))
-        elif kind != "SelectStmt":
+        elif kind != "SelectStmt" and kind not in LEAVES:
             yield from columns(fields)

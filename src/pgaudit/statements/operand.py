@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pgaudit.statements import expression
-from pgaudit.statements.expression import ARITHMETIC, only, strings
+from pgaudit.statements.expression import ARITHMETIC, LEAVES, only, strings
 from pgaudit.statements.facts import Use, Value, Wrap
 from pgaudit.statements.scope import Scope
 from pgaudit.statements.tree import Node
@@ -24,6 +24,10 @@ def operand(node: Any, scope: Scope, query: Query) -> Use | Value:
     kind, fields = only(node)
     if kind == "SubLink":
         return Value("query", block=query(fields))
+    if kind in LEAVES:
+        return _value(kind, fields)
+    if kind == "ColumnRef":
+        return column(fields, scope) or Value("expression")
     used = list(expression.columns({kind: fields}))
     if used:
         return _use(node, used, scope)
@@ -32,15 +36,15 @@ def operand(node: Any, scope: Scope, query: Query) -> Use | Value:
 
 def column(node: Node, scope: Scope) -> Use | None:
     """Return the use of a bare ColumnRef; None for a star."""
-    names = strings(node.get("fields"))
+    return named(strings(node.get("fields")), scope)
+
+
+def named(names: list[str], scope: Scope) -> Use | None:
+    """Return the use of a column by its name, qualified or not; None for a star."""
     if not names or names[-1] == "*":
         return None
-    return Use(
-        scope.find(names),
-        names[-1],
-        expression=expression.identifier(names[-1]),
-        block=scope.block,
-    )
+    last = names[-1]
+    return Use(scope.find(names), last, "", "", expression.identifier(last), scope.block)
 
 
 def use(node: Any, scope: Scope) -> Use | None:
@@ -51,6 +55,8 @@ def use(node: Any, scope: Scope) -> Use | None:
 
 
 def _use(node: Any, used: list[Node], scope: Scope) -> Use | Value:
+    if len(used) == 1 and "ColumnRef" in node:
+        return column(used[0], scope) or Value("expression")
     uses = [u for u in (column(ref, scope) for ref in used) if u is not None]
     if not uses or len({u.table for u in uses}) > 1:
         return Value("expression")

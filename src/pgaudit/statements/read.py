@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +21,22 @@ _KINDS: dict[str, Kind] = {
     "DeleteStmt": "delete",
     "MergeStmt": "merge",
 }
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep Python from looking for garbage while thousands of statements are read.
+
+    None of what is made refers to itself, and to walk it all again for every few hundred more would
+    take a quarter of the time.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def statement(text: str, schema: Schema = NOTHING, role: int = 0) -> Statement:
@@ -54,7 +72,7 @@ def _read(text: str, parsed: Tree, schema: Schema, role: int) -> Statement:
         blocks.select(parsed.node, "main", None)
     else:
         blocks.write(parsed.node, blocks.scope("main", None))
-    return Statement(
+    made = Statement(
         text=text,
         kind=kind,
         verb=verb,
@@ -70,6 +88,9 @@ def _read(text: str, parsed: Tree, schema: Schema, role: int) -> Statement:
         functions=tuple(blocks.functions),
         role=role,
     )
+    # They refer to each other; untied, they and the tree go at once instead of waiting to be collected.
+    del blocks.clauses
+    return made
 
 
 def _named(node: Node, schema: Schema, role: int) -> Iterator[Table]:

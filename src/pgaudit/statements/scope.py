@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pgaudit.statements.facts import Table
@@ -20,22 +19,21 @@ class Scope:
 
     def find(self, names: list[str]) -> int | None:
         """Return the place of the table that a column reference means, or None if that is not certain."""
-        for scope in self._outwards():
+        scope: Scope | None = self
+        while scope is not None:
             found = scope._own(names)
             if found is not None:
                 return found if found >= 0 else None
-        return None
-
-    def _outwards(self) -> Iterator[Scope]:
-        scope: Scope | None = self
-        while scope is not None:
-            yield scope
             scope = scope.parent
+        return None
 
     def _own(self, names: list[str]) -> int | None:
         """Return a place, -1 where it stands here but cannot be told of which table, None if not here."""
         if len(names) > 1:
-            return next((p for p in self.places if self.tables[p].alias == names[-2]), None)
+            for place in self.places:
+                if self.tables[place].alias == names[-2]:
+                    return place
+            return None
         return self._unqualified(names[-1])
 
     def _unqualified(self, column: str) -> int | None:
