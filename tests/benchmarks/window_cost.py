@@ -118,7 +118,7 @@ def measured(session: Session, checks: list[Check]) -> None:
         print(f"  {sum(sent) / 2**20:.1f} MiB sent in all, {max(sent) / 2**20:.2f} MiB at most")
         slowest = sorted(results, key=lambda r: -r.seconds)[:3]
         print("  " + ", ".join(f"{r.check.id} {r.seconds * 1000:.0f} ms" for r in slowest))
-        failed = [r.check.id for r in results if r.status is Status.ERRORED]
+        failed = [(r.check.id, r.reason) for r in results if r.status is Status.ERRORED]
         if failed:
             raise SystemExit(f"failed: {failed}")
     target = TargetReport("here", server, sample=made)
