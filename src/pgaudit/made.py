@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from pgaudit.advise import run
 from pgaudit.errors import QueryError
 from pgaudit.model import Check, Server
 from pgaudit.postgres import shape, workload
@@ -146,8 +147,54 @@ def statement_reading(asking: Asking) -> Rows:
     ]
 
 
+def index_advice(asking: Asking) -> Rows:
+    """Return a row for each index that the planner would use, and that would earn what it costs."""
+    found = asking.workload()
+    return asking.once(
+        "index advice",
+        lambda: list(
+            run.rows(
+                run.from_entries(
+                    asking.session,
+                    asking.server,
+                    found.entries,
+                    found.schema,
+                    timeout=asking.timeout,
+                )
+            )
+        ),
+    )
+
+
+def statement_plan(asking: Asking) -> Rows:
+    """Return the dearest node of the generic plan of the most expensive statements.
+
+    It is evidence beside what a check measures, so where it cannot be had there is none.
+    """
+    try:
+        found = asking.workload()
+        return asking.once(
+            "plans",
+            lambda: list(
+                run.plans(
+                    asking.session,
+                    asking.server,
+                    found.entries,
+                    found.schema,
+                    timeout=asking.timeout,
+                )
+            ),
+        )
+    except QueryError as error:
+        if error.lost:
+            raise
+        return ()
+
+
 MAKERS: Mapping[str, Callable[[Asking], Rows]] = {
+    "index_advice": index_advice,
     "matched_statement": matched_statements,
+    "statement_plan": statement_plan,
     "statement_reading": statement_reading,
 }
 """Who makes which view."""

@@ -6,11 +6,16 @@ import re
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 _PERCENT = re.compile(r"%%|%\((\w+)\)s|%")
+FROM_STATEMENTS = frozenset(
+    ("matched_statement", "statement_reading", "statement_plan", "index_advice")
+)
+"""Views that are made from what pg_stat_statements holds, and cover the time that it covers."""
+
 _LITERAL_OR_COMMENT = re.compile(r"('(?:[^']|'')*')|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _VIEW = re.compile(
     r"(?<![\w.])(pg_stat_\w+|pg_statio_\w+|pg_stats|pg_locks|pg_prepared_xacts|pg_replication_slots"
     r"|pg_hba_file_rules"
-    r"|matched_statement|statement_reading"
+    r"|matched_statement|statement_reading|statement_plan|index_advice"
     r"|user_(?:relation|function|type|schema|role|database)|postgresql_release)\b(?!\s*\()"
     r"|(?<![\w.])(pgstattuple_approx|pgstatindex)(?=\s*\()"
 )

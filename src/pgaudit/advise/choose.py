@@ -179,15 +179,16 @@ def _confirmed(
     costs: Costs,
     total: float,
 ) -> Advice:
-    helped = []
+    """Say what one of the chosen brings; where a plan uses several they share what it saves."""
+    helped, saved = [], 0.0
     for work in works:
         after, used = costs.under(work, chosen)
         before = costs.under(work, ())[0]
         if candidate in used and after < before:
             helped.append(Helped(work, before, after))
+            saved += helped[-1].saved / len(used)
     made = _advice(candidate, helped, costs, total=total, confirmed=True)
-    gained = _gain(candidate, set(chosen), works, costs)[0]
-    return replace(made, share=gained / total if total else 0.0)
+    return replace(made, share=saved / total if total else 0.0)
 
 
 def _advice(

@@ -47,9 +47,26 @@ def choose(
             if possible:
                 *_, best, helped = min(possible, key=lambda one: one[:3])
                 found.setdefault(best, []).append(helped)
+    _merge(found, costs)
     return {
         c: helped for c, helped in found.items() if sum(h.saved for h in helped) >= max(least, 1e-9)
     }
+
+
+def _merge(found: dict[Candidate, list[Helped]], costs: Costs) -> None:
+    """Let an index serve the statements of a longer one that begins with it, if it does nearly as well."""
+    for longer in sorted(found, key=lambda c: -len(c.keys)):
+        for shorter in found:
+            count = len(shorter.keys)
+            same = (shorter.table, shorter.method) == (longer.table, longer.method)
+            if not same or count >= len(longer.keys) or shorter.keys != longer.keys[:count]:
+                continue
+            instead = [_helped(h.work, shorter, costs) for h in found[longer]]
+            kept = [h for h in instead if h is not None]
+            if sum(h.saved for h in kept) >= NEARLY * sum(h.saved for h in found[longer]):
+                found[shorter] += kept
+                del found[longer]
+                break
 
 
 def share(work: Work, candidate: Candidate, table: Table) -> float:

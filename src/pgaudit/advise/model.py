@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from pgaudit import quote
 from pgaudit.postgres import planner
 from pgaudit.postgres.relations import Index, Table
 from pgaudit.statements.facts import Statement
+
+_PLAIN = re.compile(r'"([a-z_][a-z0-9_]*)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,13 @@ class Advice:
     loses_hot: int
     redundant: tuple[Index, ...]
     evidence: str
+
+    @property
+    def keys(self) -> str:
+        """What stands after the table in its definition, for people."""
+        made = self.candidate.definition(self.table.schema, self.table.name)
+        on = quote.qualified((self.table.schema, self.table.name))
+        return _PLAIN.sub(r"\1", made.removeprefix(f"CREATE INDEX ON {on} "))
 
     @property
     def sql(self) -> str:

@@ -11,7 +11,7 @@ from pgaudit.advise import choose
 from pgaudit.advise.choose import Limits
 from pgaudit.advise.model import Advice, Advised, Work
 from pgaudit.model import Server
-from pgaudit.postgres import planner, relations, workload
+from pgaudit.postgres import genericplan, planner, relations, workload
 from pgaudit.postgres.folding import Untrusted
 from pgaudit.postgres.session import Session
 from pgaudit.postgres.standin import Surroundings
@@ -134,6 +134,31 @@ def trusted(session: Session, works: Sequence[Work], *, timeout: float) -> Prepa
     return Prepared(tuple(kept), dict(refused))
 
 
+MOST_PLANS = 100
+"""Statements whose plans are asked for as evidence, by their total time."""
+
+
+def plans(
+    session: Session,
+    server: Server,
+    entries: Sequence[workload.Entry],
+    schema: Schema,
+    *,
+    timeout: float,
+) -> Iterator[dict[str, object]]:
+    """Yield the dearest node of each plan as rows of the made view `statement_plan`. Raises QueryError."""
+    works = sorted(works_of(entries, schema), key=lambda work: -work.weight)[:MOST_PLANS]
+    asked = planner.Planner(session, server, timeout)
+    memory = int(server.settings.get("work_mem", "4096")) * 1024
+    for work in trusted(session, works, timeout=timeout).works:
+        plan = asked.plan(work.asked)
+        if isinstance(plan, genericplan.NotPlanned):
+            yield {"queryid": work.queryid, "reason": plan.reason}
+        else:
+            worst = genericplan.described(plan, work_memory=memory)
+            yield {"queryid": work.queryid, "cost": plan.cost, "worst": worst}
+
+
 def rows(advised: Advised) -> Iterator[dict[str, object]]:
     """Yield the advice as rows of the made view `index_advice`."""
     for one in advised.advice:
@@ -147,7 +172,8 @@ def _row(one: Advice, advised: Advised) -> dict[str, object]:
         "schemaname": one.table.schema,
         "relname": one.table.name,
         "indexname": one.name,
-        "definition": one.sql,
+        "definition": _script(one),
+        "keys": one.keys,
         "method": one.candidate.method,
         "confirmed": one.confirmed,
         "unconfirmed": None
@@ -167,6 +193,12 @@ def _row(one: Advice, advised: Advised) -> dict[str, object]:
         "updates_not_hot": one.loses_hot,
         "redundant": ", ".join(index.name for index in one.redundant) or None,
     }
+
+
+def _script(one: Advice) -> str:
+    """Write the statements that make an index, without the last semicolon."""
+    needed = one.candidate.needs
+    return f"CREATE EXTENSION IF NOT EXISTS {needed};\n{one.sql}" if needed else one.sql
 
 
 def _advise(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pgaudit import units
+from pgaudit import sqltext, units
 from pgaudit.catalog import amounts, structure
 from pgaudit.catalog.format import ParameterEntry, ProofEntry
 from pgaudit.catalog.levels import severity_rule
@@ -35,7 +35,8 @@ def convert(document: Document, fields: structure.Fields) -> tuple[Proof, ...]:
 def _proof(document: Document, at: Path, entry: ProofEntry, fields: structure.Fields) -> Proof:
     columns: Mapping[str, str] = fields["columns"]
     # What statements are looked through for may be given as the statements themselves.
-    given = {*fields["reads"], *(["pg_stat_statements"] if fields.get("matches") else [])}
+    made = sqltext.FROM_STATEMENTS.intersection(fields["reads"])
+    given = {*fields["reads"], *(["pg_stat_statements"] if made else [])}
     for view in entry.given:
         if view not in given:
             document.fault((*at, "given", view), "is not listed under reads")

@@ -75,6 +75,17 @@ MADE_COLUMNS: Mapping[str, Columns] = {
         "pattern": "text", "relid": "oid", "column_name": "text", "other_relid": "oid",
         "other_column": "text", "expression": "text", "number": "bigint", "fingerprint": "text",
     },
+    "index_advice": {
+        "relid": "oid", "schemaname": "name", "relname": "name", "indexname": "name",
+        "definition": "text", "keys": "text", "method": "text", "confirmed": "boolean", "unconfirmed": "text",
+        "size": "bigint", "share": "numeric", "saved_time": "double precision", "calls": "bigint",
+        "statements": "bigint", "queryid": "text", "query": "text",
+        "cost_before": "double precision", "cost_after": "double precision", "evidence": "text",
+        "rows_written": "bigint", "updates_not_hot": "bigint", "redundant": "text",
+    },
+    "statement_plan": {
+        "queryid": "bigint", "cost": "double precision", "worst": "text", "reason": "text",
+    },
     "statement_reading": {
         "kind": "text", "reason": "text", "entries": "bigint", "calls": "bigint",
         "total_exec_time": "double precision",
