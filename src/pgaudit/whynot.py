@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pgaudit import quote, units
 from pgaudit.model import Check, Reason, Server
-from pgaudit.statements import tree
+from pgaudit.statements import tree, vocabulary
 
 
 def why_not(check: Check, server: Server) -> Reason | None:
@@ -36,7 +36,7 @@ def _reasons(check: Check, server: Server) -> Iterator[Reason]:
             yield Reason("setting", f"needs {name} = {wanted}, which is {actual}", cure)
     for name in check.requirements.privileges:
         yield from _privilege(name, server)
-    missing = tree.missing() if check.matches else None
+    missing = tree.missing() if vocabulary.MADE_VIEWS.intersection(check.reads) else None
     if missing is not None:
         yield Reason("package", missing, f"pip install {tree.LIBRARY}")
     yield from _window(check, server)

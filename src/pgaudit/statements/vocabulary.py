@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+MADE_VIEWS = frozenset(("matched_statement", "statement_reading"))
+"""Views that cannot be made without parsing statements."""
+
 MEANINGS: Mapping[str, str] = {
     "aggregate": "groups or aggregates rows; one match for each table of the outermost block",
     "arithmetic-on-column": "compares a column after arithmetic, which no plain index of it serves",
