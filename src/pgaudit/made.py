@@ -6,6 +6,7 @@ them, once per database and run, and sent with the check's SQL as canned rows ar
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 from pgaudit.advise import run
 from pgaudit.errors import QueryError
 from pgaudit.model import Check, Server
-from pgaudit.postgres import shape, workload
+from pgaudit.postgres import merged, shape, workload
 from pgaudit.postgres.session import Session
 from pgaudit.postgres.standin import Given, Surroundings
 from pgaudit.postgres.workload import Entry, Workload
@@ -72,21 +73,37 @@ class Asking:
 def given(asking: Asking) -> Given:
     """Return rows for the made views that a check reads, beside those that are canned already.
 
-    Raises QueryError.
+    Only columns that the check's SQL names are sent: thousands of rows have fifty. Raises QueryError.
     """
     canned = asking.surroundings.given
-    wanted = [view for view in asking.check.reads if view in MAKERS and view not in canned]
-    return {**canned, **{view: MAKERS[view](asking) for view in wanted}}
+    variant = asking.check.variant(asking.server.major)
+    named = set(_WORD.findall(asking.check.queries.get(variant or 0) or ""))
+    return {
+        **canned,
+        **{
+            view: [{k: v for k, v in row.items() if k in named} for row in MAKERS[view](asking)]
+            for view in asking.check.reads
+            if view in MAKERS and view not in canned
+        },
+    }
+
+
+_WORD = re.compile(r"\w+")
 
 
 def matched_statements(asking: Asking) -> Rows:
-    """Return a row for each match of one of the check's patterns in a statement."""
+    """Return a row for each match of one of the check's patterns in a statement.
+
+    A statement has an entry for each role, and for inside and outside functions; here it is one.
+    """
     entries = asking.workload().entries
     rows: list[Mapping[str, object]] = []
     for pattern in asking.check.matches:
-        found = asking.once(f"matches of {pattern}", lambda: list(_matches(entries, pattern)))  # noqa: B023
+        found = asking.once(f"matches of {pattern}", lambda: _grouped(entries, pattern))  # noqa: B023
         rows += [
-            entry.row(
+            merged.row(
+                group,
+                asking.server,
                 pattern=pattern,
                 relid=match.relid,
                 column_name=match.column,
@@ -94,11 +111,21 @@ def matched_statements(asking: Asking) -> Rows:
                 other_column=match.other_column,
                 expression=match.expression,
                 number=match.number,
-                fingerprint=entry.statement.fingerprint,
+                fingerprint=group[0].statement.fingerprint,
             )
-            for entry, match in found
+            for (_, match), group in found.items()
+            if any(entry.counters["calls"] for entry in group)
         ]
     return rows
+
+
+def _grouped(
+    entries: Sequence[Entry], pattern: str
+) -> Mapping[tuple[object, Match], Sequence[Entry]]:
+    groups: dict[tuple[object, Match], list[Entry]] = {}
+    for entry, match in _matches(entries, pattern):
+        groups.setdefault((entry.counters["queryid"], match), []).append(entry)
+    return groups
 
 
 def _matches(entries: Sequence[Entry], pattern: str) -> Iterator[tuple[Entry, Match]]:

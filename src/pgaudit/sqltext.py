@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 _PERCENT = re.compile(r"%%|%\((\w+)\)s|%")
-FROM_STATEMENTS = frozenset(
-    ("matched_statement", "statement_reading", "statement_plan", "index_advice")
-)
-"""Views that are made from what pg_stat_statements holds, and cover the time that it covers."""
+_STATEMENTS = ("pg_stat_statements", "pg_stat_statements_info")
+BEHIND: Mapping[str, tuple[str, ...]] = {
+    "user_database": ("pg_database",),
+    "matched_statement": _STATEMENTS,
+    "statement_reading": _STATEMENTS,
+    "statement_plan": _STATEMENTS,
+    "index_advice": _STATEMENTS,
+}
+"""Views of pgaudit's own to what they are made of, and a proof may give canned rows for."""
 
 _LITERAL_OR_COMMENT = re.compile(r"('(?:[^']|'')*')|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _VIEW = re.compile(
@@ -58,6 +64,15 @@ def views(sql: str) -> set[str]:
     ['pg_locks', 'pg_stat_activity']
     """
     return {view or function for view, function in _VIEW.findall(bare(sql))}
+
+
+def behind(reads: Iterable[str]) -> set[str]:
+    """Name the views that stand behind those that a check reads.
+
+    >>> sorted(behind(["user_relation", "matched_statement"]))
+    ['pg_stat_statements', 'pg_stat_statements_info']
+    """
+    return {view for name in reads for view in BEHIND.get(name, ())}
 
 
 def effects(sql: str) -> list[str]:

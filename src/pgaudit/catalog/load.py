@@ -179,8 +179,7 @@ class _Rules:
     ) -> None:
         if evidence is None:
             return
-        made = sqltext.FROM_STATEMENTS.intersection(reads)
-        if evidence.view not in reads and not (evidence.view == "pg_stat_statements" and made):
+        if evidence.view not in {*reads, *sqltext.behind(reads)}:
             self.document.fault(("evidence", "view"), "is not listed under reads")
         if evidence.since is not None and columns.get(evidence.since) != "timestamp":
             self.document.fault(("evidence", "since"), "is no column of type timestamp")

@@ -34,9 +34,7 @@ def convert(document: Document, fields: structure.Fields) -> tuple[Proof, ...]:
 
 def _proof(document: Document, at: Path, entry: ProofEntry, fields: structure.Fields) -> Proof:
     columns: Mapping[str, str] = fields["columns"]
-    # What statements are looked through for may be given as the statements themselves.
-    made = sqltext.FROM_STATEMENTS.intersection(fields["reads"])
-    given = {*fields["reads"], *(["pg_stat_statements"] if made else [])}
+    given = {*fields["reads"], *sqltext.behind(fields["reads"])}
     for view in entry.given:
         if view not in given:
             document.fault((*at, "given", view), "is not listed under reads")

@@ -74,11 +74,12 @@ MADE_COLUMNS: Mapping[str, Columns] = {
     "matched_statement": {
         "pattern": "text", "relid": "oid", "column_name": "text", "other_relid": "oid",
         "other_column": "text", "expression": "text", "number": "bigint", "fingerprint": "text",
+        "counted_since": "timestamp with time zone", "load": "numeric",
     },
     "index_advice": {
         "relid": "oid", "schemaname": "name", "relname": "name", "indexname": "name",
-        "definition": "text", "keys": "text", "method": "text", "confirmed": "boolean", "unconfirmed": "text",
-        "size": "bigint", "share": "numeric", "saved_time": "double precision", "calls": "bigint",
+        "definition": "text", "keys": "text", "method": "text", "confirmed": "boolean",
+        "unconfirmed": "text", "size": "bigint", "share": "numeric", "saved_time": "double precision", "calls": "bigint",
         "statements": "bigint", "queryid": "text", "query": "text",
         "cost_before": "double precision", "cost_after": "double precision", "evidence": "text",
         "rows_written": "bigint", "updates_not_hot": "bigint", "redundant": "text",

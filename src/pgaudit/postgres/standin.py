@@ -61,9 +61,10 @@ def question(
     """Wrap a check's SQL; `label` is shown to whoever watches the server, `limit` caps the rows."""
     values: list[object] = []
     functions = [view for view in reads if view in shape.FUNCTION_VIEWS]
+    canned = sqltext.behind(shape.OWN_VIEWS.intersection(reads)) & surroundings.given.keys()
     standins = [
         _standin(view, surroundings, values, sql)
-        for view in _in_order(reads)
+        for view in _in_order([*reads, *canned.difference(reads)])
         if view not in functions or view in surroundings.given
     ]
     mark = f"/* pgaudit: {label} */"
