@@ -49,6 +49,7 @@ def left(asked: Planner) -> tuple[int, ...]:
         "UPDATE t SET k = $1 WHERE i = $2",
         "DELETE FROM t WHERE i IN ($1 /*, ... */)",
         "SELECT * FROM t WHERE k = any($1) /* $7 */ FOR UPDATE",
+        "SELECT date $1 - interval $2 day, extract($3 from now()) FROM t WHERE k = $4 LIMIT $5",
     ],
 )
 def test_plans_without_running(database: str, text: str) -> None:
@@ -81,7 +82,7 @@ def test_the_plan_is_the_application_s(database: str) -> None:
     ("text", "sqlstate"),
     [
         ("SELECT * FROM nowhere", "42P01"),
-        ("SELECT * FROM t WHERE k = interval $1", "42601"),
+        ("SELECT * FROM t WHERE k = interval $1", "42883"),
         ("SELECT 1; DROP TABLE t", "42601"),
         ("VACUUM t", "42601"),
         ("<insufficient privilege>", "42601"),

@@ -113,7 +113,7 @@ def exists(candidate: Candidate, table: Table) -> bool:
     return any(
         index.method == candidate.method
         and index.plain
-        and (index.predicate is None or _same(index.predicate, candidate.predicate or ""))
+        and _same(index.predicate or "", candidate.predicate or "")
         and len(index.keys) >= len(candidate.keys)
         and all(map(_same, candidate.keys, index.keys))
         and {bare(c) for c in candidate.included}

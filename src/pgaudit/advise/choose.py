@@ -17,8 +17,11 @@ from pgaudit.postgres.relations import Table
 MOST_STATEMENTS = 200
 """Statements that are looked at, by weight."""
 
-NEARLY = 0.1
-"""A smaller index is taken if it loses no more than this share of what the larger one saves."""
+CHEAP = 25.0
+"""Statements that cost less, in the planner's unit, are left as they are."""
+
+NEARLY = 1.5
+"""A smaller index is taken if the statement then costs no more than this many times as much."""
 
 WRITE_COST = 4.0
 """What one entry costs to write, in the planner's unit: one page at random (random_page_cost)."""
@@ -64,9 +67,13 @@ def choose(
     unplanned = set(looked).difference(planned)
     timed = any(work.weight for work in every)
     if not timed:
-        weighed = {w: replace(w, weight=w.calls * costs.under(w, ())[0]) for w in planned}
-        every = planned = list(weighed.values())
-        looked, unplanned = every, set()
+        weighed = {
+            w: replace(w, weight=w.calls * (costs.under(w, ())[0] or estimate.whole(w, tables)))
+            for w in looked
+        }
+        every = looked = list(weighed.values())
+        planned = [weighed[w] for w in planned]
+        unplanned = {weighed[w] for w in unplanned}
     frequency = Counter(key for work in looked for key in set(candidates.equal_keys(work.facts)))
     proposed = {w: candidates.of(w.facts, tables, frequency) for w in looked}
     total = sum(work.weight for work in every)
@@ -112,9 +119,9 @@ def _useful(work: Work, proposed: Iterable[Candidate], costs: Costs) -> frozense
     possible = [c for c in proposed if c.method != "gin"]
     before, _ = costs.under(work, ())
     after, used = costs.under(work, possible)
-    if not used or after >= before:
+    if not used or after >= before or before < CHEAP:
         return frozenset()
-    enough = after + NEARLY * (before - after)
+    enough = min(max(after * NEARLY, after + CHEAP), (after + before) / 2)
     for candidate in sorted(used, key=lambda c: c.keys):
         brin = [c for c in possible if c.method == "brin" and c.table == candidate.table]
         for smaller in (*brin, *reversed(list(candidates.simpler(candidate)))):

@@ -22,6 +22,9 @@ ROW, PAGE, NEXT_PAGE, DESCENT = 0.0125, 4.0, 1.0, 10.0
 
 MOST_KEYS = 2
 
+NEARLY_AS_CHEAP, FEW_PAGES = 1.5, 25.0
+"""How much dearer, as a factor or in the planner's unit, a shorter index may be to be taken instead."""
+
 NEARLY = 0.8
 """The share of what a longer index saves that a shorter one must save to be taken instead."""
 
@@ -31,7 +34,7 @@ def choose(
 ) -> dict[Candidate, list[Helped]]:
     """Return for each index that is worth proposing the statements that it should help.
 
-    For each statement and table the most selective one counts, of equals the smallest; `least` is
+    For each statement and table the cheapest counts, or a shorter one that is nearly as cheap; `least` is
     the weight that an index must save.
     """
     found: dict[Candidate, list[Helped]] = {}
@@ -45,7 +48,10 @@ def choose(
                 if helped is not None
             ]
             if possible:
-                *_, best, helped = min(possible, key=lambda one: one[:3])
+                least_cost = min(after for after, *_ in possible)
+                enough = max(least_cost * NEARLY_AS_CHEAP, least_cost + FEW_PAGES)
+                good = [one for one in possible if one[0] <= enough]
+                *_, best, helped = min(good, key=lambda one: (one[1], one[0], one[2]))
                 found.setdefault(best, []).append(helped)
     _merge(found, costs)
     return {
@@ -110,7 +116,7 @@ def _simple(candidate: Candidate) -> bool:
 
 
 def _helped(work: Work, candidate: Candidate, costs: Costs) -> Helped | None:
-    """Estimate a statement's cost with an index, if it now reads the table from end to end."""
+    """Estimate a statement's cost with an index, if it now reads rows only to throw most away."""
     table = costs.tables[candidate.table]
     found = share(work, candidate, table)
     if found > FEWEST:
@@ -120,17 +126,30 @@ def _helped(work: Work, candidate: Candidate, costs: Costs) -> Helped | None:
     if isinstance(plan, Plan):
         scans = [
             node for node in plan.nodes
-            if node.kind == "Seq Scan" and (node.schema, node.relation) in _places(table)
+            if node.kind in _READING and (node.schema, node.relation) in _places(table)
         ]  # fmt: skip
         own = sum(node.own for node in scans)
-        # A scan without a condition wants every row.
-        if own < plan.cost / 2 or not all(node.condition for node in scans) or fetched >= own:
+        # A scan without a filter wants every row that it reads.
+        if own < plan.cost / 2 or not all(node.filtered for node in scans) or fetched >= own:
             return None
         return Helped(work, plan.cost, plan.cost - own + fetched)
-    whole = table.pages + table.rows * ROW
-    if fetched >= whole or _served(work, table):
+    scanned = _scanned(table)
+    if fetched >= scanned or _served(work, table):
         return None
-    return Helped(work, whole, fetched)
+    return Helped(work, scanned, fetched)
+
+
+def whole(work: Work, tables: Mapping[int, Table]) -> float:
+    """Estimate what a statement costs that has no plan here: to read its tables from end to end."""
+    named = {table.relid for table in work.facts.tables if table.relid is not None}
+    return sum(_scanned(tables[oid]) for oid in named if oid in tables)
+
+
+def _scanned(table: Table) -> float:
+    return table.pages * NEXT_PAGE + table.rows * ROW
+
+
+_READING = frozenset({"Seq Scan", "Bitmap Heap Scan"})
 
 
 def _fetched(rows: float, pages: int) -> float:

@@ -12,7 +12,8 @@ class Node:
     """One step of a plan. `own` is its share of the plan's cost without that of its children.
 
     `total` is what EXPLAIN calls Total Cost; `rows` and `width` are the planner's estimates, the
-    width in bytes; `condition` is the filter, index condition, join condition or sort key.
+    width in bytes; `condition` is the filter, index condition, join condition or sort key; `filtered`
+    says that it reads rows only to throw some away.
     """
 
     kind: str
@@ -24,6 +25,7 @@ class Node:
     relation: str | None = None
     index: str | None = None
     condition: str | None = None
+    filtered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ def _nodes(raw: Mapping[str, Any], paid: float) -> Iterator[Node]:
         relation=raw.get("Relation Name"),
         index=raw.get("Index Name"),
         condition=", ".join(condition) if isinstance(condition, list) else condition,
+        filtered="Filter" in raw,
     )
     for child, share in zip(children, shares, strict=True):
         yield from _nodes(child, share)

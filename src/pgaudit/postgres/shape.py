@@ -79,7 +79,8 @@ MADE_COLUMNS: Mapping[str, Columns] = {
     "index_advice": {
         "relid": "oid", "schemaname": "name", "relname": "name", "indexname": "name",
         "definition": "text", "keys": "text", "method": "text", "confirmed": "boolean",
-        "unconfirmed": "text", "size": "bigint", "share": "numeric", "saved_time": "double precision", "calls": "bigint",
+        "unconfirmed": "text", "size": "bigint", "share": "numeric",
+        "saved_time": "double precision", "calls": "bigint",
         "statements": "bigint", "queryid": "text", "query": "text",
         "cost_before": "double precision", "cost_after": "double precision", "evidence": "text",
         "rows_written": "bigint", "updates_not_hot": "bigint", "redundant": "text",
