@@ -34,8 +34,8 @@ ALLOWED = {
     "proof": {"audit", "errors", "judge", "model", "postgres", "units"},
     "demo": {"demo", "postgres"},
     "commands": {
-        "", "commands", "advise", "audit", "catalog", "demo", "errors", "evidence", "judge", "model", "override",
-        "plan", "postgres", "proof", "render", "units", "whynot", "window",
+        "", "commands", "advise", "audit", "catalog", "demo", "errors", "evidence", "judge", "model",
+        "override", "plan", "postgres", "proof", "render", "units", "whynot", "window",
     },
     "cli": {"", "catalog", "commands", "errors", "model", "units"},
     "__main__": {"cli"},

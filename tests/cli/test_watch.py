@@ -148,7 +148,7 @@ def test_several_databases_share_one_wait_and_are_matched_by_name(
     server: postgres.Server, shop: str, tmp_path: Path
 ) -> None:
     with server.database(extensions=("pg_stat_statements",)) as other:
-        names = [libpq.conninfo_to_dict(c)["dbname"] for c in (shop, other)]
+        names = [str(libpq.conninfo_to_dict(c)["dbname"]) for c in (shop, other)]
         process = started(
             shop, *SLOW, "--window", "3s", "-f", "json", "--with-samples",
             "--database", names[0], "--database", names[1],

@@ -62,12 +62,12 @@ def shop(server: postgres.Server) -> Iterator[str]:
 
 
 @pytest.fixture
-def working(shop: str) -> Iterator[psycopg.Connection]:  # type: ignore[type-arg]
+def working(shop: str) -> Iterator[psycopg.Connection]:
     with contextlib.closing(scratch.connect(shop)) as connection:
         yield connection
 
 
-def slow(connection: psycopg.Connection, mark: str, times: int, seconds: float) -> None:  # type: ignore[type-arg]
+def slow(connection: psycopg.Connection, mark: str, times: int, seconds: float) -> None:
     # A name makes no other statement of it; another number of columns does.
     more = ", 1" * len(mark)
     for _ in range(times):
@@ -80,7 +80,7 @@ def statements(found: list[Finding]) -> list[str]:
 
 def test_what_was_slow_before_is_reported_without_a_window_and_not_with_one(
     shop: str,
-    working: psycopg.Connection,  # type: ignore[type-arg]
+    working: psycopg.Connection,
 ) -> None:
     slow(working, "then", 6, 0.5)
     selected = checks(*SLOW, *DOMINANT, *SINCE_EVER)
@@ -104,7 +104,7 @@ def test_what_was_slow_before_is_reported_without_a_window_and_not_with_one(
 
 def test_one_that_is_called_on_is_judged_by_its_new_calls(
     shop: str,
-    working: psycopg.Connection,  # type: ignore[type-arg]
+    working: psycopg.Connection,
 ) -> None:
     slow(working, "same", 3, 0.4)
     selected = checks(*SLOW)
@@ -121,7 +121,7 @@ def test_one_that_is_called_on_is_judged_by_its_new_calls(
 
 def test_rates_are_those_of_the_window_however_late_the_check_is_asked(
     shop: str,
-    working: psycopg.Connection,  # type: ignore[type-arg]
+    working: psycopg.Connection,
 ) -> None:
     selected = checks(*DOMINANT)
     with postgres.session(shop) as session:
@@ -136,7 +136,7 @@ def test_rates_are_those_of_the_window_however_late_the_check_is_asked(
     assert abs(load - 100 * 2.0 / found.seconds) < 8, (load, found.seconds)
 
 
-def reset_all(connection: psycopg.Connection) -> None:  # type: ignore[type-arg]
+def reset_all(connection: psycopg.Connection) -> None:
     for schema in connection.execute(
         "SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
         " WHERE e.extname = 'pg_stat_statements'"
@@ -146,7 +146,7 @@ def reset_all(connection: psycopg.Connection) -> None:  # type: ignore[type-arg]
 
 def test_a_reset_in_between_is_noticed_and_said(
     shop: str,
-    working: psycopg.Connection,  # type: ignore[type-arg]
+    working: psycopg.Connection,
 ) -> None:
     slow(working, "same", 4, 0.1)
     selected = checks(*SLOW)
@@ -166,7 +166,7 @@ def test_a_reset_in_between_is_noticed_and_said(
 
 def test_a_reset_of_the_database_s_counters(
     shop: str,
-    working: psycopg.Connection,  # type: ignore[type-arg]
+    working: psycopg.Connection,
 ) -> None:
     working.execute("CREATE TABLE t AS SELECT g AS id FROM generate_series(1, 1000) g")
     views = ("pg_stat_user_tables", "pg_stat_database")

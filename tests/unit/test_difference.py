@@ -23,7 +23,7 @@ Row = Mapping[str, int | float | str | None]
 Rows = Mapping[str, Row]
 
 
-def taken(at: datetime, started: datetime = STARTED, **views: Rows) -> Sample:
+def taken(at: datetime, started: datetime = STARTED, /, **views: Rows) -> Sample:
     """Make a sample of rows that name only the columns that matter; the others count nothing."""
     return Sample(at, "1", 1, started, {view: of(view, rows) for view, rows in views.items()})
 

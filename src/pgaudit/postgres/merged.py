@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from pgaudit.model import Server
 from pgaudit.postgres import counters, shape
@@ -14,12 +15,12 @@ def row(entries: Sequence[Entry], server: Server, **more: object) -> dict[str, o
     """Return the row of a made view for entries of one queryid, with more columns.
 
     Counters are summed, means are those of the sums, the smallest and the largest of all are kept,
-    and standard deviations are NULL where there are several. `counted_since` is when the youngest
-    counter began that is summed at its full length, the oldest of the entries' own stamps or else
-    the view's window; `load` the share of one session, in per cent, that the statement kept busy.
+    and standard deviations are NULL where there are several. `counted_since` is the oldest of the
+    entries' own stamps, or else when the view began to count; `load` the share of one session, in
+    per cent, that the statement has kept busy since.
     """
     first = entries[0].counters
-    made = entries[0].row(**more)
+    made: dict[str, Any] = entries[0].row(**more)
     if len(entries) > 1:
         for name in counters.cumulative()[shape.STATEMENTS].counters:
             values = [e.counters[name] for e in entries if e.counters[name] is not None]
