@@ -13,6 +13,9 @@ _VIEW = re.compile(
     r"|user_(?:relation|function|type|schema|role|database)|postgresql_release)\b(?!\s*\()"
     r"|(?<![\w.])(pgstattuple_approx|pgstatindex)(?=\s*\()"
 )
+BEHIND = {"user_database": "pg_database"}
+"""Views of pgaudit's own to the view that they read, which a proof may give canned rows for."""
+
 _CALL = re.compile(r'(?<![\w"])"?([a-z_]\w*)"?\s*\(', re.IGNORECASE)
 
 # A read-only transaction refuses to write tables and sequences; these do their work all the same.

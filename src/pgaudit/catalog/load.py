@@ -136,6 +136,7 @@ class _Rules:
         for name in sorted(used - set(reads)):
             self.document.fault(("reads",), f"does not list {name}, which the SQL reads", "add it")
         text = " ".join(query for query in sql.values() if query)
+        text += " ".join(sqltext.BEHIND.get(name, "") for name in reads)
         for position, name in enumerate(reads):
             if not re.search(rf"\b{re.escape(name)}\b", text):
                 self.document.fault(
