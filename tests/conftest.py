@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import postgres
+from pgaudit.postgres import embedded
 from pgaudit.postgres.embedded import ServerError
 from pgaudit.proof import Bench
 
@@ -85,6 +86,13 @@ def bench(server: postgres.Server) -> Iterator[Bench]:
     """The server, prepared for proofs."""
     with Bench.on(server.conninfo) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def standby(server: postgres.Server) -> Iterator[str]:
+    """How to connect to a standby of the server."""
+    with embedded.standby(server.beside("pg_basebackup"), server.conninfo) as started:
+        yield started.conninfo
 
 
 @pytest.fixture

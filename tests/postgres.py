@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from psycopg import conninfo as libpq
 
 from pgaudit.model import Target
@@ -47,6 +48,18 @@ class Server:
             self.conninfo, f"test_{next(self.numbers)}", extensions=extensions
         ) as made:
             yield made
+
+    def beside(self, *programs: str) -> dict[str, str]:
+        """Return the environment in which another server of the same version can be started.
+
+        Skips the test where the tests did not start this one, or it comes without one of `programs`.
+        """
+        if self.base is None or self.binaries is None:
+            pytest.skip("it needs a server that the tests started")
+        for program in programs:
+            if not (self.binaries / program).exists():
+                pytest.skip(f"{self.binaries} has no {program}")
+        return {**os.environ, "PGAUDIT_PG_BIN": str(self.binaries)}
 
     def run(self, script: str) -> None:
         """Run a script as superuser in the database postgres."""

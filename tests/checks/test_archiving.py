@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -91,13 +90,8 @@ class Archiving:
 
 @pytest.fixture(scope="module")
 def archiving(server: postgres.Server) -> Iterator[Archiving]:
-    if server.binaries is None:
-        pytest.skip("archiving needs a server that the tests start")
-    environ = {"PGAUDIT_PG_BIN": str(server.binaries)}
     with contextlib.ExitStack() as stack:
-        started = stack.enter_context(
-            embedded.throwaway({**os.environ, **environ}, settings=SETTINGS)
-        )
+        started = stack.enter_context(embedded.throwaway(server.beside(), settings=SETTINGS))
         postgres.described(started.conninfo)  # makes the role that audits
         session = stack.enter_context(postgres.session(started.conninfo, user="reader"))
         yield Archiving(started.conninfo, session)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -14,7 +12,7 @@ from auditing import audited, errors, loud, without_window
 from pgaudit import audit
 from pgaudit.catalog import find
 from pgaudit.model import Check, Proof, Status
-from pgaudit.postgres import embedded, probe, scratch
+from pgaudit.postgres import probe, scratch
 from pgaudit.proof import Bench
 
 CHECKS = find.checks(find.sources(), proofs=True)
@@ -79,20 +77,6 @@ def test_healthy_cluster_is_quiet(server: postgres.Server, schema: str) -> None:
         _, results = audited(made, CHECKS)
     assert errors(results) == []
     assert loud(results) == []
-
-
-@pytest.fixture(scope="module")
-def standby(server: postgres.Server) -> Iterator[str]:
-    if server.base is None or server.binaries is None:
-        pytest.skip("a standby needs a server that the tests started")
-    if not (server.binaries / "pg_basebackup").exists():
-        pytest.skip(f"{server.binaries} has no pg_basebackup")
-    with contextlib.ExitStack() as stack:
-        yield stack.enter_context(
-            embedded.standby(
-                {**os.environ, "PGAUDIT_PG_BIN": str(server.binaries)}, server.conninfo
-            )
-        ).conninfo
 
 
 def test_standby(standby: str) -> None:

@@ -13,7 +13,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from pgaudit import audit, judge, override, sqltext, template
 from pgaudit.catalog import find, load, pages
 from pgaudit.errors import UsageError
 from pgaudit.model import Check, Result, Severity, SeverityRule, Status
-from pgaudit.postgres import embedded, probe, scratch
+from pgaudit.postgres import probe, scratch
 from pgaudit.postgres.standin import Surroundings, question
 from pgaudit.units import Value, show
 
@@ -475,17 +475,6 @@ LAGS: Mapping[str, Mapping[str, Value]] = {
     "replication-lag": {"min_behind": 1},
     "replay-lag-on-standby": {"min_behind": 1},
 }
-
-
-@pytest.fixture(scope="module")
-def standby(server: postgres.Server) -> Iterator[str]:
-    if server.base is None or server.binaries is None:
-        pytest.skip("a standby needs a server that the tests started")
-    if not (server.binaries / "pg_basebackup").exists():
-        pytest.skip(f"{server.binaries} has no pg_basebackup")
-    environ = {**os.environ, "PGAUDIT_PG_BIN": str(server.binaries)}
-    with embedded.standby(environ, server.conninfo) as started:
-        yield started.conninfo
 
 
 def test_no_lag_on_an_idle_primary(server: postgres.Server, standby: str) -> None:

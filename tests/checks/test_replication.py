@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -146,11 +145,7 @@ class Cluster:
 @pytest.fixture(scope="module")
 def cluster(server: postgres.Server) -> Iterator[Cluster]:
     """Build a primary with a synchronous and another standby, each with a slot, and a subscriber."""
-    if server.base is None or server.binaries is None:
-        pytest.skip("replication needs servers that the tests start")
-    if not (server.binaries / "pg_basebackup").exists():
-        pytest.skip(f"{server.binaries} has no pg_basebackup")
-    environ = {**os.environ, "PGAUDIT_PG_BIN": str(server.binaries)}
+    environ = server.beside("pg_basebackup")
     with contextlib.ExitStack() as stack:
         primary = stack.enter_context(embedded.throwaway(environ, settings=PRIMARY)).conninfo
         postgres.described(primary)  # makes the role that audits

@@ -268,5 +268,22 @@ CREATE TABLE page_views_3 PARTITION OF page_views FOR VALUES FROM (current_date 
 CREATE TABLE page_views_4 PARTITION OF page_views FOR VALUES FROM (current_date - 5) TO (current_date + 2);
 INSERT INTO page_views VALUES (current_date, '/', 1);
 
+-- FAULT integer-key-near-limit, foreign-key-type-mismatch, not-valid-constraint, money-type and timestamp-without-time-zone
+-- (refunds): written in an afternoon. Its numbers come from another system, and few are left.
+CREATE TABLE refunds (id serial PRIMARY KEY, order_id integer NOT NULL, amount money NOT NULL, decided_at timestamp NOT NULL);
+CREATE INDEX refunds_order_id_idx ON refunds (order_id);
+ALTER TABLE refunds ADD CONSTRAINT refunds_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders (id)
+  ON DELETE CASCADE NOT VALID;
+ALTER SEQUENCE refunds_id_seq START 1 RESTART 1700000000;
+INSERT INTO refunds (order_id, amount, decided_at)
+SELECT g, 10, timestamp '2024-06-01 00:00:00' + g * interval '1 hour' FROM generate_series(1, 200) AS g;
+
+-- FAULT policy-without-row-security: the policy is there, and nobody switched row security on.
+CREATE POLICY own_documents ON documents USING (owner_id = current_setting('app.user_id', true)::bigint);
+
+-- FAULT security-definer-without-search-path: whoever calls it chooses what "sessions" means.
+CREATE FUNCTION forget_sessions(of_user bigint) RETURNS void LANGUAGE sql SECURITY DEFINER
+  AS 'DELETE FROM sessions WHERE user_id = of_user';
+
 -- The rest was vacuumed and analysed, as autovacuum would have done by now.
-VACUUM (ANALYZE) users, products, documents, orders, order_items, "userPreferences";
+VACUUM (ANALYZE) users, products, documents, orders, order_items, "userPreferences", refunds;
