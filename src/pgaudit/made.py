@@ -194,24 +194,36 @@ def index_advice(asking: Asking) -> Rows:
 
 
 def statement_plan(asking: Asking) -> Rows:
-    """Return the dearest node of the generic plan of the most expensive statements.
+    """Return the dearest node of the generic plan of the most expensive statements."""
+    return _evidence(asking, lambda: list(run.worst(asking.server, _planned(asking))))
 
-    It is evidence beside what a check measures, so where it cannot be had there is none.
-    """
+
+def index_use(asking: Asking) -> Rows:
+    """Return the indexes that the plans of the most expensive statements name."""
+
+    def make() -> Rows:
+        plans = _planned(asking)
+        return list(run.uses(asking.session, asking.server, plans, timeout=asking.timeout))
+
+    return _evidence(asking, lambda: asking.once("index use", make))
+
+
+def _planned(asking: Asking) -> Sequence[run.Planned]:
+    found = asking.workload()
+    return asking.once(
+        "plans",
+        lambda: run.planned(
+            asking.session, asking.server, found.entries, found.schema, timeout=asking.timeout
+        ),
+    )
+
+
+def _evidence(asking: Asking, make: Callable[[], Rows]) -> Rows:
+    """Make what stands beside a check's own measure; where it cannot be had there is none."""
+    if not asking.server.shapes.get(shape.STATEMENTS) and not asking.surroundings.given:
+        return ()
     try:
-        found = asking.workload()
-        return asking.once(
-            "plans",
-            lambda: list(
-                run.plans(
-                    asking.session,
-                    asking.server,
-                    found.entries,
-                    found.schema,
-                    timeout=asking.timeout,
-                )
-            ),
-        )
+        return make()
     except QueryError as error:
         if error.lost:
             raise
@@ -220,6 +232,7 @@ def statement_plan(asking: Asking) -> Rows:
 
 MAKERS: Mapping[str, Callable[[Asking], Rows]] = {
     "index_advice": index_advice,
+    "index_use": index_use,
     "matched_statement": matched_statements,
     "statement_plan": statement_plan,
     "statement_reading": statement_reading,

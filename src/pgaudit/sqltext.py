@@ -14,6 +14,7 @@ BEHIND: Mapping[str, tuple[str, ...]] = {
     "statement_reading": _STATEMENTS,
     "statement_plan": _STATEMENTS,
     "index_advice": _STATEMENTS,
+    "index_use": _STATEMENTS,
 }
 """Views of pgaudit's own to what they are made of, and a proof may give canned rows for."""
 

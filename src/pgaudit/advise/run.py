@@ -13,6 +13,7 @@ from pgaudit.advise.model import Advice, Advised, Work
 from pgaudit.model import Server
 from pgaudit.postgres import genericplan, planner, relations, workload
 from pgaudit.postgres.folding import Untrusted
+from pgaudit.postgres.genericplan import NotPlanned, Plan
 from pgaudit.postgres.session import Session
 from pgaudit.postgres.standin import Surroundings
 from pgaudit.statements import names, read
@@ -20,6 +21,12 @@ from pgaudit.statements.facts import Statement
 from pgaudit.statements.schema import Schema
 
 DEFAULT = Limits()
+
+Row = dict[str, object]
+"""A row of a made view."""
+
+Planned = tuple[Work, Plan | NotPlanned]
+"""A statement, and its generic plan or why it has none."""
 
 KINDS = frozenset({"select", "insert", "update", "delete", "merge"})
 
@@ -138,28 +145,66 @@ MOST_PLANS = 100
 """Statements whose plans are asked for as evidence, by their total time."""
 
 
-def plans(
+def planned(
     session: Session,
     server: Server,
     entries: Sequence[workload.Entry],
     schema: Schema,
     *,
     timeout: float,
-) -> Iterator[dict[str, object]]:
-    """Yield the dearest node of each plan as rows of the made view `statement_plan`. Raises QueryError."""
+) -> list[Planned]:
+    """Return the generic plans of the statements that took most time. Raises QueryError."""
     works = sorted(works_of(entries, schema), key=lambda work: -work.weight)[:MOST_PLANS]
     asked = planner.Planner(session, server, timeout)
+    kept = trusted(session, works, timeout=timeout).works
+    return [(work, asked.plan(work.asked)) for work in kept]
+
+
+def worst(server: Server, plans: Sequence[Planned]) -> Iterator[Row]:
+    """Yield the dearest node of each plan, as rows of the made view `statement_plan`."""
     memory = int(server.settings.get("work_mem", "4096")) * 1024
-    for work in trusted(session, works, timeout=timeout).works:
-        plan = asked.plan(work.asked)
-        if isinstance(plan, genericplan.NotPlanned):
+    for work, plan in plans:
+        if isinstance(plan, NotPlanned):
             yield {"queryid": work.queryid, "reason": plan.reason}
         else:
-            worst = genericplan.described(plan, work_memory=memory)
-            yield {"queryid": work.queryid, "cost": plan.cost, "worst": worst}
+            said = genericplan.described(plan, work_memory=memory)
+            yield {"queryid": work.queryid, "cost": plan.cost, "worst": said}
 
 
-def rows(advised: Advised) -> Iterator[dict[str, object]]:
+def uses(
+    session: Session,
+    server: Server,
+    plans: Sequence[Planned],
+    *,
+    timeout: float,
+) -> Iterator[Row]:
+    """Yield the indexes that plans name, as rows of the made view `index_use`.
+
+    Where HypoPG can hide an index, the dearest statement that uses it is planned without it. Raises
+    QueryError.
+    """
+    tables = relations.read(session, {o for work, _ in plans for o in _oids(work)}, timeout=timeout)
+    oids = {(t.schema, i.name): i.oid for t in tables.values() for i in t.indexes}
+    asked = planner.Planner(session, server, timeout)
+    found: dict[int, list[tuple[Work, Plan]]] = {}
+    for work, plan in plans:
+        if isinstance(plan, Plan):
+            for name in plan.indexes & oids.keys():
+                found.setdefault(oids[name], []).append((work, plan))
+    for oid, several in found.items():
+        work, plan = several[0]
+        without = asked.supposing([work.asked], (), [oid]).plans[0] if asked.hides else None
+        yield {
+            "indexrelid": oid,
+            "statements": len(several),
+            "queryid": work.queryid,
+            "query": work.asked.text[:10_000],
+            "cost": plan.cost,
+            "cost_without": without.cost if isinstance(without, Plan) else None,
+        }
+
+
+def rows(advised: Advised) -> Iterator[Row]:
     """Yield the advice as rows of the made view `index_advice`."""
     for one in advised.advice:
         yield _row(one, advised)

@@ -44,6 +44,10 @@ SELECT /* pgaudit: planner */
 """
 
 
+PATIENCE = 3
+"""Statements that may run into a timeout before no more are asked about."""
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """What is to be planned: the text with `$n`, and the search_path that resolves its names.
@@ -82,6 +86,7 @@ class Planner:
     session: Session
     server: Server
     timeout: float = 5.0
+    _waited: int = 0
     _plans: dict[Statement, Plan | NotPlanned] = field(default_factory=dict)
     _indexes: dict[str, Hypothetical | None] = field(default_factory=dict)
 
@@ -147,10 +152,16 @@ class Planner:
     def _one(
         self, statement: Statement, definitions: Sequence[str], hidden: Sequence[int]
     ) -> Supposed:
+        if self._waited >= PATIENCE:
+            return Supposed(
+                (NotPlanned("too many statements before it could not be planned in time"),), {}
+            )
         try:
             return self._ask([statement], definitions, hidden)
         except QueryError as error:
             self._forget(error)
+            # Lock and statement timeouts: who locks one table holds up all statements on it.
+            self._waited += error.sqlstate in ("55P03", "57014")
             return Supposed((NotPlanned(error.message, error.sqlstate),), {})
 
     def _ask(

@@ -85,6 +85,10 @@ MADE_COLUMNS: Mapping[str, Columns] = {
         "cost_before": "double precision", "cost_after": "double precision", "evidence": "text",
         "rows_written": "bigint", "updates_not_hot": "bigint", "redundant": "text",
     },
+    "index_use": {
+        "indexrelid": "oid", "statements": "bigint", "queryid": "text", "query": "text",
+        "cost": "double precision", "cost_without": "double precision",
+    },
     "statement_plan": {
         "queryid": "bigint", "cost": "double precision", "worst": "text", "reason": "text",
     },
