@@ -20,7 +20,7 @@ from pgaudit.statements import vocabulary
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs" / "reference" / "checks"
-COMMANDS = ("", "check", "list", "explain", "test", "demo", "schema", "version")
+COMMANDS = ("", "check", "advise", "list", "explain", "test", "demo", "schema", "version")
 
 Made = dict[Path, str]
 """Path to the text that should be there."""
