@@ -18,7 +18,9 @@ from pgaudit.postgres import merged, shape, workload
 from pgaudit.postgres.session import Session
 from pgaudit.postgres.standin import Given, Surroundings
 from pgaudit.postgres.workload import Entry, Workload
+from pgaudit.statements.facts import Statement
 from pgaudit.statements.patterns import PATTERNS, Match
+from pgaudit.statements.patterns.match import ours
 
 Rows = Sequence[Mapping[str, object]]
 Thing = TypeVar("Thing")
@@ -142,15 +144,26 @@ def _matches(entries: Sequence[Entry], pattern: str) -> Iterator[tuple[Entry, Ma
 
 
 def _alike(entries: Sequence[Entry]) -> Iterator[tuple[Entry, Match]]:
-    """Find entries whose fingerprint is that of others too; only all of them tell of how many."""
-    alike: dict[str, set[object]] = {}
-    for entry in entries:
-        if entry.statement.kind not in ("utility", "unparsed"):
-            alike.setdefault(entry.statement.fingerprint, set()).add(entry.counters["queryid"])
-    for entry in entries:
-        many = len(alike.get(entry.statement.fingerprint, ()))
-        if many > 1 and entry.statement.kind not in ("utility", "unparsed"):
-            yield entry, Match(number=many)
+    """Find entries whose fingerprint is that of others too; only all of them tell of how many.
+
+    They must name the same tables: a schema for each tenant, or a temporary table made anew, gives one
+    text as many queryids.
+    """
+    kinds = [(entry, _kind(entry.statement)) for entry in entries]
+    alike: dict[object, set[object]] = {}
+    for entry, kind in kinds:
+        alike.setdefault(kind, set()).add(entry.counters["queryid"])
+    for entry, kind in kinds:
+        if kind is not None and len(alike[kind]) > 1:
+            yield entry, Match(number=len(alike[kind]))
+
+
+def _kind(statement: Statement) -> object:
+    """Return what statements have in common that differ in constants; None if that is not known."""
+    known = [table for table in statement.tables if not table.made]
+    if statement.kind == "unparsed" or any(table.relid is None and ours(table) for table in known):
+        return None
+    return statement.fingerprint, tuple((table.relid, table.name) for table in known)
 
 
 def statement_reading(asking: Asking) -> Rows:

@@ -297,6 +297,18 @@ EXPECTED: dict[str, dict[str, int]] = {
         "table-read": 2, "many-row-select": 1,
     },
     "SELECT count(*) FROM (SELECT id FROM customer LIMIT 1) x": {"table-read": 1},
+    "WITH gone AS (DELETE FROM customer RETURNING id) SELECT count(*) FROM gone": {},
+    "SELECT id FROM purchase WHERE note = $1 FOR UPDATE SKIP LOCKED": {
+        "locking-select": 1, "many-row-select": 1, "unbounded-select": 1,
+    },
+    "SELECT id FROM purchase WHERE note = $1 LIMIT 5 FOR UPDATE SKIP LOCKED": {
+        "many-row-select": 1,
+    },
+    "UPDATE purchase SET note = $1 WHERE id IN (SELECT id FROM purchase WHERE note = $2 FOR UPDATE)": {},
+    "INSERT INTO customer (id) SELECT count(*) FROM purchase WHERE note = $1": {},
+    "CREATE TABLE x PARTITION OF purchase FOR VALUES IN (1)": {"ddl": 1},
+    "DROP TABLE x": {"ddl": 1},
+    "REFRESH MATERIALIZED VIEW x": {},
 }  # fmt: skip
 """Statements and exactly the patterns that they match."""
 

@@ -30,9 +30,9 @@ MEANINGS: Mapping[str, str] = {
     "or-across-columns": "alternatives on `number` different columns, the first two of which are named",
     "order-by-random": "sorts all rows by a random number",
     "row-by-row-update": "updates or deletes one row by all columns of a unique key",
-    "same-fingerprint": "is one of `number` statements that differ in nothing but constants and lists",
+    "same-fingerprint": "is one of `number` on the same tables that differ only in constants, lists",
     "select-star": "returns all columns of the table",
     "single-row-insert": "inserts one row of VALUES",
-    "table-read": "reads the table in a SELECT that writes and locks nothing",
+    "table-read": "reads the table in a SELECT without writes and locks; `expression` is what it calls",
     "unbounded-select": "returns rows to the client without LIMIT, aggregate or a whole key",
 }

@@ -196,13 +196,19 @@ def aggregate(statement: Statement) -> Iterator[Match]:
 
 
 def table_read(statement: Statement) -> Iterator[Match]:
-    """Find every table that a SELECT reads, once each.
+    """Find every table that a SELECT reads, once each, with the functions that it calls.
 
     >>> from pgaudit.statements.patterns.example import example
     >>> [m.relid for m in table_read(example("SELECT * FROM customer a, customer b"))]
     [1]
+    >>> [m.expression for m in table_read(example("SELECT lower(name), random() FROM customer"))]
+    ['lower, random']
+    >>> list(table_read(example("WITH x AS (DELETE FROM customer RETURNING id) SELECT * FROM x")))
+    []
     """
-    if statement.kind == "select" and not any(block.locks for block in statement.blocks):
+    locked = any(block.locks for block in statement.blocks)
+    if statement.kind == "select" and statement.target is None and not locked:
         reads = [t.relid for t in statement.tables if ours(t)]
         for relid in dict.fromkeys(reads):
-            yield Match(relid, number=len(reads))
+            called = ", ".join(sorted(statement.functions))
+            yield Match(relid, expression=called or None, number=len(reads))
