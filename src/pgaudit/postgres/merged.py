@@ -25,9 +25,10 @@ def row(entries: Sequence[Entry], server: Server, **more: object) -> dict[str, o
         for name in counters.cumulative()[shape.STATEMENTS].counters:
             values = [e.counters[name] for e in entries if e.counters[name] is not None]
             made[name] = sum(values) if values else None
-        for kind, calls in (("exec", "calls"), ("plan", "plans")):
-            total, number = made[f"total_{kind}_time"], made[calls]
-            made[f"mean_{kind}_time"] = total / number if total is not None and number else None
+    for kind, calls in (("exec", "calls"), ("plan", "plans")):
+        total, number = made[f"total_{kind}_time"], made[calls]
+        made[f"mean_{kind}_time"] = total / number if total is not None and number else None
+        if len(entries) > 1:
             made[f"stddev_{kind}_time"] = None
             for which, choose in (("min", min), ("max", max)):
                 known = [e.counters[f"{which}_{kind}_time"] for e in entries]
