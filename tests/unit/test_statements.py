@@ -325,3 +325,32 @@ def test_names_are_those_of_the_role_that_asks() -> None:
     assert SHOP.find("customer", "elsewhere") is None
     (table,) = example("SELECT 1 FROM elsewhere.customer").tables
     assert table.relid is None
+
+
+NOT_MULTIPLIED = [
+    "SELECT DISTINCT c.id, coalesce(c.name, p.note)",
+    "SELECT DISTINCT c.id, c.name || p.total",
+    "SELECT DISTINCT c.id, (SELECT x.name FROM customer x WHERE x.id = p.total)",
+    "SELECT DISTINCT c.id, row_to_json(p)::text",
+]
+
+
+@pytest.mark.parametrize("shown", NOT_MULTIPLIED)
+def test_distinct_is_needed_for_what_an_expression_shows(shown: str) -> None:
+    joined = " FROM customer c JOIN purchase p ON p.customer_id = c.id"
+    assert matched(example(shown + joined))["distinct-on-join-fanout"] == 0
+    assert (
+        matched(example("SELECT DISTINCT c.id, lower(c.name)" + joined))["distinct-on-join-fanout"]
+        == 1
+    )
+
+
+def test_a_single_row_and_a_subquery_between_are_no_cartesian_join() -> None:
+    def found(condition: str) -> int:
+        text = f"SELECT 1 FROM customer c, purchase p WHERE {condition}"
+        return matched(example(text))["cartesian-join"]
+
+    assert found("c.name = $1 AND p.note = $2") == 1
+    assert found("EXISTS (SELECT FROM purchase q WHERE q.customer_id = c.id)") == 1
+    assert found("EXISTS (SELECT FROM purchase q WHERE q.customer_id = c.id AND q.id = p.id)") == 0
+    assert found("p.id = (SELECT max(id) FROM purchase)") == 0

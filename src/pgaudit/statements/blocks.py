@@ -230,6 +230,7 @@ class Blocks:
         stars: list[int] = []
         columns: list[Use] = []
         aggregates: list[str] = []
+        used: set[int | None] = set()
         items = 0
         for target in targets:
             items += 1
@@ -246,7 +247,9 @@ class Blocks:
                 aggregates += _aggregates(value)
                 found = use(value, scope)
                 columns += [found] if found else []
-        return Output(tuple(stars), tuple(columns), tuple(aggregates), items)
+                used |= {scope.find(strings(r.get("fields"))) for r in expression.columns(value)}
+        used |= {*stars, *(column.table for column in columns)}
+        return Output(tuple(stars), tuple(columns), tuple(aggregates), items, frozenset(used))
 
     def _limit(self, node: Any, scope: Scope) -> Value | None:
         kind, fields = only(node)

@@ -133,12 +133,16 @@ class Sort:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a block returns: the tables of `*` (by place), columns, aggregates, and how many items."""
+    """What a block returns: the tables of `*` (by place), columns, aggregates, and how many items.
+
+    `used` are the tables that its items mention, also inside expressions; None where one is uncertain.
+    """
 
     stars: tuple[int, ...] = ()
     columns: tuple[Use, ...] = ()
     aggregates: tuple[str, ...] = ()
     items: int = 0
+    used: frozenset[int | None] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

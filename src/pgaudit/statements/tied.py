@@ -17,7 +17,8 @@ def apart(places: Sequence[int], tables: Sequence[Table], clauses: Clauses) -> t
     """
     if len(places) < 2:
         return ()
-    group = {place: place for place in places}
+    # A table of a sub-query that is tied to two around it ties those.
+    group = {place: place for place in range(len(tables))}
 
     def find(place: int) -> int:
         while group[place] != place:

@@ -27,7 +27,7 @@ MEANINGS: Mapping[str, str] = {
     "long-in-list": "compares with a list of ten or more; `number` is its length",
     "many-row-select": "reads tables by less than a key; one match for each table of the outermost block",
     "not-in-subquery": "uses NOT IN (SELECT `other_column` …), which is no anti-join",
-    "or-across-columns": "alternatives on `number` different columns, the first two of which are named",
+    "or-across-columns": "alternatives on `number` columns; one match for each with the first",
     "order-by-random": "sorts all rows by a random number",
     "row-by-row-update": "updates or deletes one row by all columns of a unique key",
     "same-fingerprint": "is one of `number` on the same tables that differ only in constants, lists",

@@ -61,7 +61,7 @@ def pinned(statement: Statement, table: int) -> frozenset[str]:
         and c.clause != "having"
         and not c.left.wrap
         and (
-            (c.operator == "=" and c.right.kind in ("parameter", "constant", "expression"))
+            (c.operator == "=" and c.right.kind in ("parameter", "constant", "expression", "query"))
             or (c.operator == "IN" and c.right.kind == "list" and c.right.count == 1)
         )
     )

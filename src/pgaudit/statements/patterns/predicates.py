@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 
 from pgaudit.statements.facts import Condition, Statement, Use, Value, Wrap
@@ -114,12 +113,15 @@ def hidden_pattern(statement: Statement) -> Iterator[Match]:
 
 
 def or_across_columns(statement: Statement) -> Iterator[Match]:
-    """Find alternatives on different columns, which one index cannot serve.
+    """Find alternatives on different columns, which one index cannot serve: each with the first.
 
     >>> from pgaudit.statements.patterns.example import example
     >>> text = "SELECT 1 FROM purchase WHERE id = $1 OR note = $2 OR note = $3"
     >>> [(m.column, m.other_column, m.number) for m in or_across_columns(example(text))]
     [('id', 'note', 2)]
+    >>> text = "SELECT 1 FROM purchase WHERE id = $1 OR note = $2 OR total = $3"
+    >>> [(m.column, m.other_column, m.number) for m in or_across_columns(example(text))]
+    [('id', 'note', 3), ('id', 'total', 3)]
     """
     grouped: dict[int, dict[tuple[int | None, str], Use]] = {}
     for condition in comparisons(statement):
@@ -127,8 +129,8 @@ def or_across_columns(statement: Statement) -> Iterator[Match]:
             use = condition.left
             grouped.setdefault(condition.group, {})[use.table, use.column] = use
     for uses in grouped.values():
-        if len(uses) > 1:
-            one, other = itertools.islice(uses.values(), 2)
+        one, *others = uses.values()
+        for other in others:
             yield _match(statement, one, other, number=len(uses))
 
 

@@ -14,12 +14,19 @@ _VERBS = frozenset(DDL.values())
 def cartesian_join(statement: Statement) -> Iterator[Match]:
     """Find a table that no condition ties to the others, so that it multiplies their rows.
 
-    CROSS JOIN and ON true say that this is wanted, and a table of one row, found by its key, does no harm.
+    CROSS JOIN and ON true say that this is wanted, and a table of one row, found by its key or by a single
+    value of it, does no harm.
 
     >>> from pgaudit.statements.patterns.example import example
     >>> [m.other_relid for m in cartesian_join(example("SELECT 1 FROM customer, purchase WHERE note = $1"))]
     [2]
     >>> list(cartesian_join(example("SELECT 1 FROM customer c, purchase WHERE c.id = customer_id")))
+    []
+    >>> both = "EXISTS (SELECT FROM purchase q WHERE q.customer_id = c.id AND q.id = p.id)"
+    >>> list(cartesian_join(example("SELECT 1 FROM customer c, purchase p WHERE " + both)))
+    []
+    >>> last = "SELECT 1 FROM customer, purchase p WHERE p.id = (SELECT max(id) FROM purchase)"
+    >>> list(cartesian_join(example(last)))
     []
     """
     for block in statement.blocks:
@@ -44,6 +51,8 @@ def distinct_on_join_fanout(statement: Statement) -> Iterator[Match]:
     [(1, 2, 'customer_id')]
     >>> list(distinct_on_join_fanout(example(text.replace("c.name", "p.note"))))
     []
+    >>> list(distinct_on_join_fanout(example(text.replace("c.name", "c.name || p.note"))))
+    []
     """
     for block in statement.blocks:
         if block.distinct and not block.distinct_on and not block.output.aggregates:
@@ -51,7 +60,13 @@ def distinct_on_join_fanout(statement: Statement) -> Iterator[Match]:
 
 
 def _fanned(statement: Statement, block: Block) -> Iterator[Match]:
-    shown = {use.table for use in block.output.columns} | set(block.output.stars)
+    # A sub-query may show what it is joined to as well.
+    shown = set(block.output.used) | {
+        use.table
+        for join in statement.joins
+        if join.block != block.number
+        for use in (join.left, join.right)
+    }
     if None in shown:
         return
     for table in block.tables:
