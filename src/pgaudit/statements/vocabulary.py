@@ -10,6 +10,7 @@ MADE_VIEWS = frozenset(("matched_statement", "statement_reading"))
 MEANINGS: Mapping[str, str] = {
     "aggregate": "groups or aggregates rows; one match for each table of the outermost block",
     "arithmetic-on-column": "compares a column after arithmetic, which no plain index of it serves",
+    "assigned-column": "sets a column in UPDATE, ON CONFLICT or MERGE; `number` is how many it sets",
     "cartesian-join": "joins two tables by no condition; `other_relid` is not tied to `relid`",
     "cast-on-column": "compares a column after an explicit cast, `expression`, to another type",
     "count-for-existence": "counts rows only to compare the count, `(SELECT count(*) …) > $1`",

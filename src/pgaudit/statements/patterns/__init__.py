@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from pgaudit.statements.facts import Statement
-from pgaudit.statements.patterns import predicates, rows, shapes
+from pgaudit.statements.patterns import predicates, rows, shapes, writes
 from pgaudit.statements.patterns.match import Match
 
 __all__ = ["PATTERNS", "Match", "Pattern"]
@@ -16,6 +16,7 @@ Pattern = Callable[[Statement], Iterable[Match]]
 PATTERNS: Mapping[str, Pattern] = {
     "aggregate": rows.aggregate,
     "arithmetic-on-column": predicates.arithmetic_on_column,
+    "assigned-column": writes.assigned_column,
     "cartesian-join": shapes.cartesian_join,
     "cast-on-column": predicates.cast_on_column,
     "count-for-existence": rows.count_for_existence,
