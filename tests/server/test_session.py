@@ -61,6 +61,21 @@ def test_refuses_everything_but_one_question(database: str, sql: str) -> None:
         assert admin.execute("SELECT is_called FROM numbers").fetchone() == (False,)
 
 
+def test_a_failure_is_cleared_up_in_its_own_transaction(database: str) -> None:
+    """Behind a transaction pooler the next one may be on another server connection."""
+    prepare = Question("PREPARE pgaudit AS SELECT 1")
+    fail = Question("SELECT 1 / 0")
+    undo = [Question("SELECT nothing"), Question("DEALLOCATE pgaudit")]
+    with postgres.session(database) as session:
+        with pytest.raises(QueryError, match="division by zero"):
+            session.ask([prepare, fail], timeout=5, undo=undo)
+        assert session._connection.info.transaction_status.name == "IDLE"
+        left = Question("SELECT count(*) FROM pg_prepared_statements")
+        assert session.ask([left], timeout=5)[0].rows == ((0,),)
+        # What succeeds is not undone.
+        assert session.ask([prepare, left], timeout=5, undo=undo)[1].rows == ((1,),)
+
+
 def test_never_calls_look_alikes(database: str) -> None:
     scratch.run(
         database,

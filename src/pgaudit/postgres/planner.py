@@ -7,8 +7,8 @@ pg_stat_statements, where PREPARE leaves none.
 
 Everything happens in a read-only transaction with its timeouts. EXPLAIN takes the locks that running
 the statement would take, and lets go of them at once. Hypothetical indexes live in the memory of the
-server process; they are dropped in the same transaction, so that none is left to a pooler's next
-client.
+server process; they are dropped in the same transaction, and so is the prepared statement, also where
+planning failed, so that none is left to a pooler's next client.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pgaudit.errors import QueryError
 from pgaudit.model import Server
 from pgaudit.postgres import genericplan, plannable
 from pgaudit.postgres.genericplan import NotPlanned, Plan
-from pgaudit.postgres.session import Session
+from pgaudit.postgres.session import Answer, Session
 from pgaudit.postgres.standin import Question
 
 EXTENSION = "hypopg"
@@ -126,7 +126,8 @@ class Planner:
         try:
             return self._ask(statements, kept, hidden)
         except QueryError as error:
-            self._forget(error)
+            if error.lost:
+                raise
         asked = [self._one(statement, kept, hidden) for statement in statements]
         plans = tuple(plan for one in asked for plan in one.plans)
         names = {definition: name for one in asked for definition, name in one.names.items()}
@@ -140,12 +141,11 @@ class Planner:
         if definition not in self._indexes:
             reset, create = self._hypopg("hypopg_reset()"), self._creation(definition)
             try:
-                row = self.session.ask([_settings(""), reset, create, reset], timeout=self.timeout)[
-                    2
-                ]
+                row = self._asked([_settings(""), reset, create, reset])[2]
                 self._indexes[definition] = Hypothetical(str(row.rows[0][0]), int(row.rows[0][1]))
             except QueryError as error:
-                self._forget(error)
+                if error.lost:
+                    raise
                 self._indexes[definition] = None
         return self._indexes[definition]
 
@@ -159,7 +159,8 @@ class Planner:
         try:
             return self._ask([statement], definitions, hidden)
         except QueryError as error:
-            self._forget(error)
+            if error.lost:
+                raise
             # Lock and statement timeouts: who locks one table holds up all statements on it.
             self._waited += error.sqlstate in ("55P03", "57014")
             return Supposed((NotPlanned(error.message, error.sqlstate),), {})
@@ -190,7 +191,7 @@ class Planner:
             questions.append(self._hypopg("hypopg_reset()"))
             if hidden:
                 questions.append(self._hypopg("hypopg_unhide_all_indexes()"))
-        answers = self.session.ask(questions, timeout=self.timeout)
+        answers = self._asked(questions)
         made = answers[first : first + len(definitions)] if supposed else []
         return Supposed(
             tuple(genericplan.read(answers[place].rows[0][0]) for place in places),
@@ -209,21 +210,14 @@ class Planner:
         schema = quote.identifier(self.server.extensions[EXTENSION].schema)
         return Question(f"SELECT /* pgaudit: hypopg */ {schema}.{call}", parameters)
 
-    def _forget(self, error: QueryError) -> None:
-        """Clear what a failed question left: neither a prepared statement nor HypoPG is rolled back."""
-        if error.lost:
-            raise error
-        left = [_DEALLOCATE]
+    def _asked(self, questions: Sequence[Question]) -> list[Answer]:
+        """Ask; where that fails clear prepared statements and HypoPG, which no rollback does."""
+        undo = [_DEALLOCATE]
         if self.confirms:
-            left.append(self._hypopg("hypopg_reset()"))
+            undo.append(self._hypopg("hypopg_reset()"))
         if self.hides:
-            left.append(self._hypopg("hypopg_unhide_all_indexes()"))
-        for question in left:
-            try:
-                self.session.ask([question], timeout=self.timeout)
-            except QueryError as another:
-                if another.lost:
-                    raise
+            undo.append(self._hypopg("hypopg_unhide_all_indexes()"))
+        return self.session.ask(questions, timeout=self.timeout, undo=undo)
 
 
 _DEALLOCATE = Question(f"DEALLOCATE {NAME}")

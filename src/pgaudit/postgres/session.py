@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ SELECT /* pgaudit: settings */
        set_config('IntervalStyle', 'postgres', true),
        set_config('client_encoding', $3, true)
 """
+
+_SAVEPOINT = "SAVEPOINT pgaudit"
 
 
 class _Text(Loader):
@@ -95,11 +98,14 @@ class Session:
         self._connection.close()
         self._connection = _connect(self.target)
 
-    def ask(self, questions: Sequence[Question], *, timeout: float) -> list[Answer]:
+    def ask(
+        self, questions: Sequence[Question], *, timeout: float, undo: Sequence[Question] = ()
+    ) -> list[Answer]:
         """Ask questions in one read-only transaction and one round trip.
 
-        `timeout` is in seconds, for each question. Raises QueryError with the position inside the
-        check's own SQL; the session can be used again unless `lost` is set.
+        `timeout` is in seconds, for each question. `undo` is asked only if one of them failed, to
+        clear what a rollback leaves; its own failures do not matter. Raises QueryError with the
+        position inside the check's own SQL; the session can be used again unless `lost` is set.
         """
         connection = self._connection
         milliseconds = str(max(1, round(timeout * 1000)))
@@ -111,6 +117,8 @@ class Session:
                 connection.execute("BEGIN READ ONLY")
                 limits = (milliseconds, str(round(LOCK_TIMEOUT * 1000)))
                 connection.execute(_SETTINGS, (*limits, _encoding(connection)))
+                if undo:
+                    connection.execute(_SAVEPOINT)
                 for question in questions:
                     cursor = connection.cursor()
                     cursors.append(cursor)
@@ -118,7 +126,21 @@ class Session:
                 connection.execute("COMMIT")
             return [_answer(cursor) for cursor in cursors]
         except (psycopg.Error, UnicodeError) as error:
+            self._undo(undo)
             raise self._refused(error, questions) from None
+
+    def _undo(self, undo: Sequence[Question]) -> None:
+        """Clear up in the transaction that failed.
+
+        The next one may be on another server connection, if a transaction pooler stands in between.
+        """
+        connection = self._connection
+        for question in undo:
+            if connection.closed or connection.broken:
+                return
+            with contextlib.suppress(psycopg.Error):
+                connection.execute(f"ROLLBACK TO {_SAVEPOINT}")
+                connection.execute(question.text, question.parameters)
 
     def _refused(self, error: Exception, questions: Sequence[Question]) -> QueryError:
         connection = self._connection
