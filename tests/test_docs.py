@@ -62,6 +62,7 @@ def test_every_row_of_the_comparison_has_its_decision() -> None:
     rows = [row for section in sections for row in section["rows"]]
     assert len({row["row"] for row in rows}) == len(rows)
     assert [row["row"] for row in rows if not (row.get("by") or row.get("because"))] == []
+    assert [row["row"] for row in rows if "comes with" in row.get("because", "")] == []
     named = {name for row in rows for name in row.get("by", [])}
     assert named - {source.stem for source in find.sources()} == set()
     # As many as the catalogue of other tools has in each of its sections, 318 in all.

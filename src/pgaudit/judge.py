@@ -100,7 +100,7 @@ def _finding(check: Check, row: Row, window: Window | None) -> Finding | None:
         kinds=check.columns,
         remedy=_remedy(check, values),
         measure=Measure(rule.measure, check.columns[rule.measure], row[rule.measure])
-        if rule.measure
+        if rule.measure and rule.shown
         else None,
         window=_window(check, row, window),
     )

@@ -94,12 +94,16 @@ class ObjectRule:
 
 @dataclass(frozen=True, slots=True)
 class SeverityRule:
-    """How a row's severity is found: one word, or levels on a measured column, mildest first."""
+    """How a row's severity is found: one word, or levels on a measured column, mildest first.
+
+    `shown` is False where the measure is a flag, and no figure for people.
+    """
 
     word: Severity | None = None
     measure: str | None = None
     worse: str = "higher"
     levels: Mapping[Severity, Value] = field(default_factory=dict)
+    shown: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +130,14 @@ class Proof:
     """One case that a check file carries; `expect` is the findings in order, or None for "not run".
 
     `given` maps a view to canned rows; `sessions` are scripts whose connections stay open while the
-    check is asked; `line` is the 1-based line of the case in its file.
+    check is asked; `teardown` is run when the case's database is gone, for what no database holds; `line` is the 1-based line of the case in its file.
     """
 
     name: str
     line: int
     expect: tuple[ExpectedFinding, ...] | None
     setup: str | None = None
+    teardown: str | None = None
     sessions: tuple[str, ...] = ()
     given: Mapping[str, tuple[Mapping[str, object], ...]] = field(default_factory=dict)
     rows: tuple[Row, ...] | None = None

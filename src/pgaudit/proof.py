@@ -91,7 +91,10 @@ class Bench:
         if reason is not None:
             return Outcome(check.id, proof, skipped=reason)
         try:
-            with self._database(check, proof) as database:
+            with contextlib.ExitStack() as stack:
+                if proof.teardown:
+                    stack.callback(scratch.run, self.conninfo, proof.teardown)
+                database = stack.enter_context(self._database(check, proof))
                 return Outcome(check.id, proof, _Case(database, changed, proof).faults())
         except psycopg.Error as error:
             return Outcome(check.id, proof, (f"the case itself failed: {error}",))
@@ -180,8 +183,9 @@ class _Case:
         with Session(target) as session:
             server = probe.probe(session, timeout=TIMEOUT)
             given = resolved(self.proof.given, self.database, server)
-            windows = probe.windows(session, server, given, timeout=TIMEOUT)
-            server = dataclasses.replace(server, windows=windows)
+            if given:
+                windows = probe.windows(session, server, given, timeout=TIMEOUT)
+                server = dataclasses.replace(server, windows=windows)
             return audit.ask(
                 session, server, self.check, audit.Limits(TIMEOUT, audit.ROW_LIMIT), given=given
             )

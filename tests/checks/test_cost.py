@@ -20,7 +20,8 @@ from pgaudit.postgres.standin import Surroundings, question
 CHECKS = find.checks(find.sources())
 
 WAITING = re.compile(
-    r"\b(pg_relation_size|pg_total_relation_size|pg_table_size|pg_indexes_size|pg_tablespace_size)\b"
+    r"\b(pg_relation_size|pg_total_relation_size|pg_table_size|pg_indexes_size|pg_tablespace_size"
+    r"|pg_partition_tree)\b"
 )
 """They open each relation, and wait where somebody holds ACCESS EXCLUSIVE; pg_class.relpages does not."""
 

@@ -113,6 +113,9 @@ class SeverityEntry(_Strict):
     info: Amount | None = Field(default=None, description="From here on it is worth knowing.")
     warning: Amount | None = Field(default=None, description="From here on it hurts.")
     critical: Amount | None = Field(default=None, description="From here on it is an emergency.")
+    shown: bool = Field(
+        default=True, description="false: the measure is a flag, and no figure for people."
+    )
 
 
 class RemediationEntry(_Strict):
@@ -155,6 +158,10 @@ class ProofEntry(_Strict):
     setup: Text | None = Field(
         default=None,
         description="SQL run in a fresh database by its owner, on a connection then closed.",
+    )
+    teardown: Text | None = Field(
+        default=None,
+        description="SQL run afterwards in the database postgres, to drop roles and tablespaces.",
     )
     sessions: list[Text] = Field(
         default_factory=list,

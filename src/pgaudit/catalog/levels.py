@@ -37,7 +37,7 @@ def severity_rule(
     if not any(getattr(entry, s.word) is not None for s in Severity):
         document.fault(path, "has no level", "give info, warning or critical a value")
     _rising(document, path, entry.worse, levels)
-    return SeverityRule(measure=entry.measure, worse=entry.worse, levels=levels)
+    return SeverityRule(measure=entry.measure, worse=entry.worse, levels=levels, shown=entry.shown)
 
 
 def _rising(document: Document, path: Path, worse: str, levels: Mapping[Severity, Value]) -> None:

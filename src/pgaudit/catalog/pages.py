@@ -60,6 +60,8 @@ def severities(check: Check) -> str:
     rule = check.severity
     if rule.word is not None:
         return rule.word.word
+    if not rule.shown:
+        return ", ".join(level.word for level in sorted(rule.levels))
     kind = check.columns[rule.measure or ""]
     sign = "≥" if rule.worse == "higher" else "≤"
     return ", ".join(
@@ -79,7 +81,9 @@ def _evidence(check: Check) -> str:
     reads = ", ".join(f"`{view}`" for view in check.reads) or "the system catalogs only"
     said = [
         f"Reads {reads}.",
-        f"Measures `{check.severity.measure}`." if check.severity.measure else "",
+        f"Measures `{check.severity.measure}`."
+        if check.severity.measure and check.severity.shown
+        else "",
     ]
     said.append(f"Needs {', '.join(needs)}; without it the check is not run." if needs else "")
     if check.evidence is not None and check.evidence.minimum is not None:

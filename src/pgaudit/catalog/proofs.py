@@ -52,6 +52,7 @@ def _proof(document: Document, at: Path, entry: ProofEntry, fields: structure.Fi
             ExpectedFinding(e.object, Severity[e.severity.upper()], e.message) for e in entry.expect
         ),
         setup=entry.setup,
+        teardown=entry.teardown,
         sessions=tuple(entry.sessions),
         given={view: tuple(rows) for view, rows in entry.given.items()},
         rows=_rows(document, at, entry.rows, columns),

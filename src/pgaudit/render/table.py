@@ -300,7 +300,8 @@ def _verdict(report: Report, style: Style) -> Iterator[RenderableType]:
         # A statement's number tells a reader nothing.
         where = "" if worst.object.kind == "query" else f" on {style.words(worst.object.display)}"
         line = f"Worst: {worst.check}{where}."
-        yield Text(f"{line}   pgaudit explain {worst.check}")
+        yield Text(line)
+        yield Text(f"pgaudit explain {worst.check}")
     if not report.complete:
         yield Text(
             "Incomplete: not everything could be looked at.", style=_COLORS[Severity.WARNING]
