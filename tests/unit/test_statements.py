@@ -268,7 +268,7 @@ EXPECTED: dict[str, dict[str, int]] = {
         "table-read": 1, "many-row-select": 1, "unbounded-select": 1,
     },
     "SELECT max(id) FROM customer WHERE id = $1": {"aggregate": 1, "table-read": 1},
-    "UPDATE customer SET name = $1 WHERE name = $2": {},
+    "UPDATE customer SET name = $1 WHERE name = $2": {"assigned-column": 1},
     "DELETE FROM customer WHERE $1 = id": {"row-by-row-update": 1},
     "SELECT id FROM customer WHERE id = $1 FOR UPDATE": {"key-lookup": 1},
     "SELECT id FROM pg_stat_activity": {},
@@ -304,7 +304,7 @@ EXPECTED: dict[str, dict[str, int]] = {
     "SELECT id FROM purchase WHERE note = $1 LIMIT 5 FOR UPDATE SKIP LOCKED": {
         "many-row-select": 1,
     },
-    "UPDATE purchase SET note = $1 WHERE id IN (SELECT id FROM purchase WHERE note = $2 FOR UPDATE)": {},
+    "UPDATE purchase SET note = $1 WHERE id IN (SELECT id FROM purchase WHERE note = $2 FOR UPDATE)": {"assigned-column": 1},
     "INSERT INTO customer (id) SELECT count(*) FROM purchase WHERE note = $1": {},
     "CREATE TABLE x PARTITION OF purchase FOR VALUES IN (1)": {"ddl": 1},
     "DROP TABLE x": {"ddl": 1},
