@@ -4,7 +4,8 @@ The planner evaluates immutable functions of constants, and estimates with stabl
 plan a statement can be to run somebody's function with the auditor's rights. Only a superuser can
 make a function in C, so what is written in C is trusted, and anything else outside pg_catalog is not:
 neither where the statement names it, nor where a view, a default, a policy, a constraint or an index
-of a table that it names does.
+of a table that it names does. Nor is a statement planned whose table somebody has locked exclusively:
+planning would wait.
 """
 
 from __future__ import annotations
@@ -78,6 +79,14 @@ WHERE  u.oid IS NOT NULL OR o.oid IS NOT NULL
 UNION
 SELECT 'relation', NULL, r.named, 'a foreign server'
 FROM   reached r JOIN pg_class c ON c.oid = r.relation WHERE c.relkind = 'f'
+UNION
+SELECT 'locked', NULL, r.named, NULL
+FROM  (SELECT r.named, r.relation FROM reached r
+       UNION ALL
+       SELECT r.named, i.indexrelid FROM reached r JOIN pg_index i ON i.indrelid = r.relation) r
+JOIN   pg_locks l ON l.relation = r.relation
+WHERE  l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
+  AND  l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
 """
 
 
@@ -99,6 +108,7 @@ class Untrusted:
         self._functions = {name: what for kind, name, _, what in answer.rows if kind == "function"}
         self._operators = {name: what for kind, name, _, what in answer.rows if kind == "operator"}
         self._relations = {oid: what for kind, _, oid, what in answer.rows if kind == "relation"}
+        self._locked = {oid for kind, _, oid, _ in answer.rows if kind == "locked"}
 
     def why_not(
         self, *, relations: Iterable[int], functions: Iterable[str], operators: Iterable[str]
@@ -114,4 +124,6 @@ class Untrusted:
         for oid in relations:
             if oid in self._relations:
                 return f"planning it could ask {self._relations[oid]}"
+            if oid in self._locked:
+                return "planning it would wait for somebody's lock"
         return None

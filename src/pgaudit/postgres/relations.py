@@ -73,18 +73,33 @@ class Table:
         return self.hot_updates / self.updates if self.updates else 1.0
 
 
-# Sizes come from relpages. Definitions with expressions come from the server's deparser, which waits
-# for whoever holds ACCESS EXCLUSIVE, but so does planning a statement on the table.
+# Sizes come from relpages, and partitions from pg_inherits, since pg_partition_tree() locks each. The
+# server's deparser waits for whoever holds ACCESS EXCLUSIVE, so tables that somebody does are left out.
 _SQL = """
-WITH /* pgaudit: relations */ named AS (
-    SELECT c.* FROM pg_class c WHERE c.oid = ANY ($1::oid[]) AND c.relkind IN ('r', 'p', 'm')
+WITH /* pgaudit: relations */ RECURSIVE below (top, oid) AS (
+    SELECT c.oid, c.oid FROM pg_class c WHERE c.oid = ANY ($1::oid[])
+    UNION  ALL
+    SELECT b.top, h.inhrelid FROM below b JOIN pg_inherits h ON h.inhparent = b.oid
+), locked AS MATERIALIZED (
+    SELECT l.relation FROM pg_locks l
+    WHERE  l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
+      AND  l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+), busy AS (
+    SELECT b.top FROM below b JOIN locked k ON k.relation = b.oid
+    UNION
+    SELECT b.top
+    FROM   below b JOIN pg_index x ON x.indrelid = b.oid JOIN locked k ON k.relation = x.indexrelid
+), named AS (
+    SELECT c.* FROM pg_class c
+    WHERE  c.oid = ANY ($1::oid[]) AND c.relkind IN ('r', 'p', 'm')
+      AND  c.oid NOT IN (SELECT y.top FROM busy y)
 ), leaf AS (
     SELECT c.oid AS top, l.oid, l.relname, n.nspname, l.reltuples, l.relpages
     FROM   named c
-    CROSS  JOIN LATERAL pg_partition_tree(c.oid) p
-    JOIN   pg_class l ON l.oid = p.relid
+    JOIN   below p ON p.top = c.oid
+    JOIN   pg_class l ON l.oid = p.oid
     JOIN   pg_namespace n ON n.oid = l.relnamespace
-    WHERE  c.relkind = 'p' AND p.isleaf
+    WHERE  c.relkind = 'p' AND l.relkind <> 'p'
 )
 SELECT jsonb_build_object(
          'oid', c.oid::bigint, 'schema', n.nspname, 'name', c.relname, 'partitioned', c.relkind = 'p',
@@ -158,7 +173,8 @@ LEFT   JOIN LATERAL (
 def read(session: Session, oids: Iterable[int], *, timeout: float) -> dict[int, Table]:
     """Return the tables and materialized views among the oids; `timeout` in seconds.
 
-    Raises QueryError.
+    One that somebody has locked exclusively (itself, a partition or an index) is left out. Raises
+    QueryError.
     """
     answer = session.ask([Question(_SQL, (sorted({*oids}),))], timeout=timeout)[0]
     tables = (_table(json.loads(row[0])) for row in answer.rows)
