@@ -304,7 +304,9 @@ EXPECTED: dict[str, dict[str, int]] = {
     "SELECT id FROM purchase WHERE note = $1 LIMIT 5 FOR UPDATE SKIP LOCKED": {
         "many-row-select": 1,
     },
-    "UPDATE purchase SET note = $1 WHERE id IN (SELECT id FROM purchase WHERE note = $2 FOR UPDATE)": {"assigned-column": 1},
+    "UPDATE purchase SET note = $1 WHERE id IN (SELECT id FROM purchase WHERE note = $2 FOR UPDATE)": {
+        "assigned-column": 1,
+    },
     "INSERT INTO customer (id) SELECT count(*) FROM purchase WHERE note = $1": {},
     "CREATE TABLE x PARTITION OF purchase FOR VALUES IN (1)": {"ddl": 1},
     "DROP TABLE x": {"ddl": 1},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -144,6 +146,9 @@ def trusted(session: Session, works: Sequence[Work], *, timeout: float) -> Prepa
 MOST_PLANS = 100
 """Statements whose plans are asked for as evidence, by their total time."""
 
+LONGEST = 2.0
+"""Seconds after which no more plans are asked for as evidence: a join of many tables takes long to plan."""
+
 
 def planned(
     session: Session,
@@ -153,11 +158,16 @@ def planned(
     *,
     timeout: float,
 ) -> list[Planned]:
-    """Return the generic plans of the statements that took most time. Raises QueryError."""
+    """Return the generic plans of the statements that took most time, as many as LONGEST allows.
+
+    Raises QueryError.
+    """
     works = sorted(works_of(entries, schema), key=lambda work: -work.weight)[:MOST_PLANS]
     asked = planner.Planner(session, server, timeout)
     kept = trusted(session, works, timeout=timeout).works
-    return [(work, asked.plan(work.asked)) for work in kept]
+    end = time.monotonic() + LONGEST
+    in_time = itertools.takewhile(lambda _: time.monotonic() < end, kept)
+    return [(work, asked.plan(work.asked)) for work in in_time]
 
 
 def worst(server: Server, plans: Sequence[Planned]) -> Iterator[Row]:
@@ -191,9 +201,12 @@ def uses(
         if isinstance(plan, Plan):
             for name in plan.indexes & oids.keys():
                 found.setdefault(oids[name], []).append((work, plan))
+    end = time.monotonic() + LONGEST
     for oid, several in found.items():
         work, plan = several[0]
-        without = asked.supposing([work.asked], (), [oid]).plans[0] if asked.hides else None
+        without = None
+        if asked.hides and time.monotonic() < end:
+            without = asked.supposing([work.asked], (), [oid]).plans[0]
         yield {
             "indexrelid": oid,
             "statements": len(several),
