@@ -130,7 +130,8 @@ class Proof:
     """One case that a check file carries; `expect` is the findings in order, or None for "not run".
 
     `given` maps a view to canned rows; `sessions` are scripts whose connections stay open while the
-    check is asked; `teardown` is run when the case's database is gone, for what no database holds; `line` is the 1-based line of the case in its file.
+    check is asked; `teardown` is run when the case's database is gone, for what no database holds;
+    `line` is the 1-based line of the case in its file.
     """
 
     name: str
