@@ -10,7 +10,7 @@ _LITERAL_OR_COMMENT = re.compile(r"('(?:[^']|'')*')|--[^\n]*|/\*.*?\*/", re.DOTA
 _VIEW = re.compile(
     r"(?<![\w.])(pg_stat_\w+|pg_statio_\w+|pg_stats|pg_locks|pg_prepared_xacts|pg_replication_slots"
     r"|pg_hba_file_rules"
-    r"|user_(?:relation|function|type|schema|role|database)|postgresql_release)\b(?!\s*\()"
+    r"|user_(?:relation|function|type|schema|role|database)|postgresql_release|migration_table)\b(?!\s*\()"
     r"|(?<![\w.])(pgstattuple_approx|pgstatindex)(?=\s*\()"
 )
 BEHIND = {"user_database": "pg_database"}

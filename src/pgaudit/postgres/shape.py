@@ -70,6 +70,14 @@ OWN_COLUMNS: Mapping[str, Columns] = {
 }  # fmt: skip
 """The columns of a view of pgaudit's own that proofs may give canned rows for."""
 
+MIGRATION_TABLES = (
+    "databasechangelog", "databasechangeloglock", "flyway_schema_history", "schema_migrations",
+    "ar_internal_metadata", "django_migrations", "_prisma_migrations", "alembic_version",
+    "knex_migrations", "knex_migrations_lock", "__EFMigrationsHistory", "goose_db_version",
+    "_sqlx_migrations", "sequelizemeta", "SequelizeMeta",
+)  # fmt: skip
+"""Tables that Liquibase, Flyway, Rails, Django, Prisma and others keep of the migrations they made."""
+
 SERVICE_DATABASES = (
     "rdsadmin", "cloudsqladmin", "azure_maintenance", "azure_sys", "alloydbadmin",
     "alloydbmetadata",
@@ -123,6 +131,17 @@ def own_views() -> Mapping[str, str]:
             "relnamespace",
             "c.relkind IN ('r', 'p', 'f', 'm', 'v', 'S') AND c.relpersistence <> 't'",
         ),
+        # What tools for migrations keep for themselves: nobody may change it but they.
+        "migration_table": f"""
+        SELECT c.oid
+        FROM   pg_catalog.pg_class c
+        WHERE  c.relkind IN ('r', 'p')
+          AND  (c.relname = ANY ('{{{",".join(MIGRATION_TABLES)}}}')
+                OR c.relname = 'migrations'
+                   AND (SELECT array_agg(a.attname::text ORDER BY a.attnum)
+                        FROM pg_catalog.pg_attribute a
+                        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+                       = '{{id,migration,batch}}')""",
         "user_function": _of_users("pg_proc", "p", "pronamespace"),
         "user_type": _of_users("pg_type", "t", "typnamespace"),
         "user_schema": f"""
@@ -143,7 +162,7 @@ def own_views() -> Mapping[str, str]:
 
 OWN_VIEWS = frozenset(
     {
-        "postgresql_release", "user_relation", "user_function", "user_type", "user_schema",
+        "postgresql_release", "migration_table", "user_relation", "user_function", "user_type", "user_schema",
         "user_role", "user_database",
     }
 )  # fmt: skip
