@@ -23,7 +23,8 @@ _VIEW = re.compile(
     r"(?<![\w.])(pg_stat_\w+|pg_statio_\w+|pg_stats|pg_locks|pg_prepared_xacts|pg_replication_slots"
     r"|pg_hba_file_rules"
     r"|matched_statement|statement_reading|statement_plan|index_advice|index_use"
-    r"|user_(?:relation|function|type|schema|role|database)|postgresql_release)\b(?!\s*\()"
+    r"|user_(?:relation|function|type|schema|role|database)|postgresql_release|migration_table"
+    r")\b(?!\s*\()"
     r"|(?<![\w.])(pgstattuple_approx|pgstatindex)(?=\s*\()"
 )
 _CALL = re.compile(r'(?<![\w"])"?([a-z_]\w*)"?\s*\(', re.IGNORECASE)

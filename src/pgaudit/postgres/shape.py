@@ -102,6 +102,14 @@ MADE_COLUMNS: Mapping[str, Columns] = {
 LIKE_STATEMENTS = frozenset(("matched_statement",))
 """Made views that have the columns of pg_stat_statements as well."""
 
+MIGRATION_TABLES = (
+    "databasechangelog", "databasechangeloglock", "flyway_schema_history", "schema_migrations",
+    "ar_internal_metadata", "django_migrations", "_prisma_migrations", "alembic_version",
+    "knex_migrations", "knex_migrations_lock", "__EFMigrationsHistory", "goose_db_version",
+    "_sqlx_migrations", "sequelizemeta", "SequelizeMeta",
+)  # fmt: skip
+"""Tables that Liquibase, Flyway, Rails, Django, Prisma and others keep of the migrations they made."""
+
 SERVICE_DATABASES = (
     "rdsadmin", "cloudsqladmin", "azure_maintenance", "azure_sys", "alloydbadmin",
     "alloydbmetadata",
@@ -155,6 +163,17 @@ def own_views() -> Mapping[str, str]:
             "relnamespace",
             "c.relkind IN ('r', 'p', 'f', 'm', 'v', 'S') AND c.relpersistence <> 't'",
         ),
+        # What tools for migrations keep for themselves: nobody may change it but they.
+        "migration_table": f"""
+        SELECT c.oid
+        FROM   pg_catalog.pg_class c
+        WHERE  c.relkind IN ('r', 'p')
+          AND  (c.relname = ANY ('{{{",".join(MIGRATION_TABLES)}}}')
+                OR c.relname = 'migrations'
+                   AND (SELECT array_agg(a.attname::text ORDER BY a.attnum)
+                        FROM pg_catalog.pg_attribute a
+                        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+                       = '{{id,migration,batch}}')""",
         "user_function": _of_users("pg_proc", "p", "pronamespace"),
         "user_type": _of_users("pg_type", "t", "typnamespace"),
         "user_schema": f"""
@@ -175,8 +194,8 @@ def own_views() -> Mapping[str, str]:
 
 OWN_VIEWS = frozenset(
     {
-        "postgresql_release", "user_relation", "user_function", "user_type", "user_schema",
-        "user_role", "user_database",
+        "postgresql_release", "migration_table", "user_relation", "user_function", "user_type",
+        "user_schema", "user_role", "user_database",
     }
 )  # fmt: skip
 """The names of `own_views()`."""
