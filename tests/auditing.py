@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import postgres
-from pgaudit import audit
+from pgaudit import audit, sqltext
 from pgaudit.model import Check, Finding, Result, Server, Severity, Status
 from pgaudit.postgres import probe
 from pgaudit.postgres.session import Session
@@ -31,7 +31,8 @@ def audited(
 
 def asked(session: Session, known: Server, check: Check, given: Given) -> Result:
     """Ask one check with canned rows; only those of the views that it reads matter."""
-    rows = {view: given[view] for view in check.reads if view in given}
+    behind = sqltext.behind(check.reads)
+    rows = {view: given[view] for view in (*check.reads, *behind) if view in given}
     windows = probe.windows(session, known, given, timeout=20)
     server = dataclasses.replace(known, windows=windows)
     return audit.ask(session, server, check, given=rows)
