@@ -160,6 +160,62 @@ def test_a_role_that_may_not_read_tables_gets_estimates(shop: tuple[str, bool]) 
     assert keys(found) == ["orders (customer_id)"]
     assert not found.advice[0].confirmed
     assert "permission denied for table orders" in found.reasons
+    grant = 'needs pg_read_all_data: GRANT pg_read_all_data TO "reader"'
+    assert (found.unconfirmed or "").startswith(grant)
+
+
+def test_who_may_not_write_is_not_told_to_read_all(shop: tuple[str, bool]) -> None:
+    database, _ = shop
+    found = advised(database, "DELETE FROM orders WHERE customer_id = $1", user="reader")
+    assert "permission denied for table orders" in found.reasons
+    assert "pg_read_all_data" not in (found.unconfirmed or "")
+
+
+def test_what_is_served_already_is_left_alone(shop: tuple[str, bool]) -> None:
+    """To carry a column along saves visits to the table, and that is too little here."""
+    database, _ = shop
+    assert advised(database, "SELECT total FROM orders WHERE id = ANY ($1)").advice == ()
+    assert advised(database, "SELECT o.total FROM customer c JOIN orders o ON o.id = c.tenant"
+                             " WHERE c.id = $1").advice == ()  # fmt: skip
+
+
+def test_only_confirmed_advice_makes_another_index_redundant(shop: tuple[str, bool]) -> None:
+    database, confirms = shop
+    scratch.run(database, "CREATE INDEX shorter ON orders (total)")
+    found = advised(database, "SELECT * FROM orders WHERE total = $1 AND tenant = $2")
+    assert keys(found) == ["orders (total, tenant)"]
+    redundant = [index.name for index in found.advice[0].redundant]
+    assert redundant == (["shorter"] if confirms else [])
+
+
+def test_an_updated_column_is_not_carried_along(shop: tuple[str, bool]) -> None:
+    database, _ = shop
+    found = advised(
+        database,
+        *["SELECT total FROM orders WHERE customer_id BETWEEN $1 AND $2"] * 50,
+        "UPDATE orders SET total = total + 1 WHERE id = $1",
+    )
+    assert all(not one.candidate.included for one in found.advice)
+
+
+def test_hidden_texts_are_counted(shop: tuple[str, bool]) -> None:
+    database, _ = shop
+    with contextlib.closing(scratch.connect(database)) as application:
+        application.execute("SELECT pg_stat_statements_reset()")
+        application.execute("SELECT total FROM orders WHERE customer_id = 1")
+    runner = CliRunner()
+    command = ["advise", database, "-U", "nobody"]
+    shown = runner.invoke(cli.app, command)
+    assert shown.exit_code == 3, shown.output
+    assert 'hidden from this role: GRANT pg_read_all_stats TO "nobody"' in shown.stdout
+    assert "earns what it costs" not in shown.stdout
+    document = json.loads(runner.invoke(cli.app, [*command, "-f", "json"]).stdout)
+    assert document["hidden"] == document["statements"] > 0
+    script = runner.invoke(cli.app, [*command, "-f", "sql"])
+    assert script.exit_code == 3
+    assert all(line.startswith("--") for line in script.stdout.splitlines())
+    seen = runner.invoke(cli.app, ["advise", database, "-f", "json"])
+    assert (seen.exit_code, json.loads(seen.stdout)["hidden"]) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -224,6 +280,11 @@ def test_a_file_of_statements(
     shown = runner.invoke(cli.app, ["advise", database, "--statements", str(file)])
     assert shown.exit_code == 0
     assert '("customer_id")' in shown.stdout
+    piped = runner.invoke(cli.app, ["advise", database, "--statements", "-"], file.read_text())
+    assert (piped.exit_code, piped.stdout) == (0, shown.stdout)
+    empty = runner.invoke(cli.app, ["advise", database, "--statements", "-"], "-- nothing\n")
+    assert empty.exit_code == 2
+    assert "There is no statement in standard input." in empty.output
     assert runner.invoke(cli.app, ["advise", database, "-f", "yaml"]).exit_code == 2
     missing = runner.invoke(cli.app, ["advise", database, "--statements", str(file) + "x"])
     assert missing.exit_code == 2

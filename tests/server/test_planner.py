@@ -50,6 +50,8 @@ def left(asked: Planner) -> tuple[int, ...]:
         "DELETE FROM t WHERE i IN ($1 /*, ... */)",
         "SELECT * FROM t WHERE k = any($1) /* $7 */ FOR UPDATE",
         "SELECT date $1 - interval $2 day, extract($3 from now()) FROM t WHERE k = $4 LIMIT $5",
+        "SELECT timestamp with time zone $1, timestamp(3) $2, time $3, interval $4 second(3), "
+        "now() AT TIME ZONE $5 FROM t WHERE k = $6",
     ],
 )
 def test_plans_without_running(database: str, text: str) -> None:

@@ -64,6 +64,44 @@ def test_narrow_columns_are_carried_along() -> None:
     )
 
 
+def test_no_column_that_is_updated_is_carried_along() -> None:
+    read = example("SELECT total FROM purchase WHERE customer_id = $1")
+    for assigned, included in (({"note"}, ('"total"',)), ({"total", "note"}, ())):
+        found = candidates.of(read, {2: table()}, {}, {2: frozenset(assigned)})
+        assert found[0].included == included
+
+
+@pytest.mark.parametrize(
+    ("condition", "joined"),
+    [
+        ("id IN (SELECT customer_id FROM purchase)", True),
+        ("id = ANY (SELECT customer_id FROM purchase)", True),
+        ("id NOT IN (SELECT customer_id FROM purchase)", False),
+        ("NOT id IN (SELECT customer_id FROM purchase)", False),
+        ("id <> ALL (SELECT customer_id FROM purchase)", False),
+        ("id > ANY (SELECT customer_id FROM purchase)", False),
+        ("id = (SELECT customer_id FROM purchase)", False),
+        ("id IN (SELECT customer_id FROM purchase) OR name = $1", False),
+        ("id > ANY (SELECT p.total FROM purchase p WHERE p.customer_id = customer.id)", True),
+    ],
+)
+def test_only_a_semi_join_looks_up_what_a_sub_query_returns(condition: str, joined: bool) -> None:
+    found = proposed(f"SELECT * FROM customer WHERE {condition}")
+    assert ("(customer_id)" in found) == joined
+
+
+def test_an_index_resembles_one_that_begins_alike() -> None:
+    made = Candidate(2, ('"id"',), frozenset({"id", "note"}), included=('"note"',))
+    key = Index(9, "purchase_pkey", "btree", ("id",), unique=True, constraint=True)
+    assert candidates.resembles(made, table(key))
+    for other in (
+        dataclasses.replace(key, keys=("customer_id", "id")),
+        dataclasses.replace(key, predicate="note IS NULL"),
+        dataclasses.replace(key, method="hash"),
+    ):
+        assert not candidates.resembles(made, table(other))
+
+
 def test_brin_only_where_the_table_is_large_and_in_order() -> None:
     text = "SELECT * FROM purchase WHERE total BETWEEN $1 AND $2"
     assert "(total)" in proposed(text)

@@ -39,6 +39,9 @@ IMMUTABLE = frozenset({"lower", "upper", "btrim", "length", "md5"})
 """Functions that an index may be made of, known without asking the server."""
 
 
+NOTHING: Mapping[int, frozenset[str]] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """One possible key: its SQL, and the columns that it is made of."""
@@ -60,23 +63,28 @@ class Asked:
     limited: bool
     partial: tuple[tuple[str, str], ...]
     returned: frozenset[str] | None
+    assigned: frozenset[str]
     contained: tuple[Candidate, ...]
 
 
 def of(
-    statement: Statement, tables: Mapping[int, Table], frequency: Mapping[tuple[int, str], int]
+    statement: Statement,
+    tables: Mapping[int, Table],
+    frequency: Mapping[tuple[int, str], int],
+    assigned: Mapping[int, frozenset[str]] = NOTHING,
 ) -> tuple[Candidate, ...]:
     """Return the candidates for every table of a statement that is large enough.
 
     `frequency` counts, for a table's oid and a key, the statements that compare it for equality;
     the commonest comes first, so that one index serves many statements (a tenant's number, say).
+    `assigned` are the columns that the workload updates, by the table's oid: none is carried along.
     """
     found: dict[Candidate, None] = {}
     for place, named in enumerate(statement.tables):
         table = tables.get(named.relid or 0)
         if table is None or table.pages < SMALLEST_PAGES:
             continue
-        asked = _asked(statement, place, table, frequency)
+        asked = _asked(statement, place, table, frequency, assigned.get(table.oid, frozenset()))
         for candidate in itertools.chain(_ordered(asked), asked.contained, _ranges(asked)):
             if not exists(candidate, table):
                 found.setdefault(candidate)
@@ -89,7 +97,7 @@ def equal_keys(statement: Statement) -> Iterator[tuple[int, str]]:
         relation = statement.relation(condition.left)
         if relation is None or condition.operator not in EQUAL or condition.negated:
             continue
-        if condition.right.kind != "query":
+        if condition.right.kind != "query" and not condition.group:
             key = _key(condition.left)
             if key is not None:
                 yield relation.relid, key.sql
@@ -118,6 +126,17 @@ def exists(candidate: Candidate, table: Table) -> bool:
         and all(map(_same, candidate.keys, index.keys))
         and {bare(c) for c in candidate.included}
         <= {bare(c) for c in (*index.included, *index.keys)}
+        for index in table.indexes
+    )
+
+
+def resembles(candidate: Candidate, table: Table) -> bool:
+    """Say whether an index of the table already begins with the candidate's first key."""
+    return any(
+        index.method == candidate.method
+        and index.plain
+        and _same(index.keys[0], candidate.keys[0])
+        and _same(index.predicate or "", candidate.predicate or "")
         for index in table.indexes
     )
 
@@ -169,6 +188,9 @@ def _covering(asked: Asked, made: Candidate) -> Candidate | None:
     ):
         return None
     extra = sorted(asked.returned - made.columns)
+    # An INCLUDE column counts for heap-only updates as a key does.
+    if not asked.assigned.isdisjoint(extra):
+        return None
     known = [asked.table.columns[name] for name in extra if name in asked.table.columns]
     if not extra or len(known) < len(extra) or len(extra) > 3:
         return None
@@ -195,7 +217,11 @@ def _candidate(table: Table, keys: Sequence[Key]) -> Candidate:
 
 
 def _asked(
-    statement: Statement, place: int, table: Table, frequency: Mapping[tuple[int, str], int]
+    statement: Statement,
+    place: int,
+    table: Table,
+    frequency: Mapping[tuple[int, str], int],
+    assigned: frozenset[str],
 ) -> Asked:
     equal: dict[Key, None] = {}
     ranges: dict[Key, None] = {}
@@ -240,14 +266,26 @@ def _asked(
         limited=limited,
         partial=tuple(partial),
         returned=_returned(statement, place),
+        assigned=assigned,
         contained=tuple(contained),
     )
 
 
 def _looked_up(statement: Statement, place: int, table: Table) -> Iterator[Key]:
-    """Yield the columns that a sub-query under IN or ANY returns, which are joined in effect."""
+    """Yield the columns that a sub-query under IN or = ANY returns, which are joined in effect.
+
+    Only what must hold becomes a semi-join. NOT IN, other operators, and what stands under OR are
+    looked up in the sub-query's whole result.
+
+    Source: PostgreSQL's pull_up_sublinks and convert_ANY_sublink_to_join.
+    """
+    joined = {
+        condition.right.block
+        for condition in statement.conditions
+        if condition.operator in EQUAL and not (condition.negated or condition.group)
+    }
     for block in statement.blocks:
-        if block.compared is not None:
+        if block.place in ("in", "any") and block.number in joined:
             for use in block.output.columns:
                 key = _key(use) if use.table == place else None
                 if key is not None and _sortable(table, key):

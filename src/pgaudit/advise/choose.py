@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pgaudit.advise import candidates, estimate, naming
+from pgaudit.advise import candidates, estimate, naming, unconfirmed
 from pgaudit.advise.costs import Costs
 from pgaudit.advise.model import Advice, Advised, Candidate, Helped, Work
 from pgaudit.postgres import genericplan
@@ -17,7 +17,7 @@ from pgaudit.postgres.relations import Table
 MOST_STATEMENTS = 200
 """Statements that are looked at, by weight."""
 
-CHEAP = 25.0
+CHEAP = estimate.CHEAP
 """Statements that cost less, in the planner's unit, are left as they are."""
 
 NEARLY = 1.5
@@ -57,10 +57,12 @@ def choose(
     costs = Costs(planner, tables, works)
     reasons = Counter(refused or {})
     planned: list[Work] = []
+    denied: Counter[str] = Counter()
     for work in looked:
         plan = costs.plan(work)
         if isinstance(plan, NotPlanned):
             reasons[plan.reason] += 1
+            denied[work.facts.kind] += plan.sqlstate == unconfirmed.INSUFFICIENT_PRIVILEGE
         else:
             planned.append(work)
     # A file of statements says nothing of time: then the planner's own cost is what counts.
@@ -75,7 +77,8 @@ def choose(
         planned = [weighed[w] for w in planned]
         unplanned = {weighed[w] for w in unplanned}
     frequency = Counter(key for work in looked for key in set(candidates.equal_keys(work.facts)))
-    proposed = {w: candidates.of(w.facts, tables, frequency) for w in looked}
+    assigned = _assigned(works)
+    proposed = {w: candidates.of(w.facts, tables, frequency, assigned) for w in looked}
     total = sum(work.weight for work in every)
     chosen: list[Candidate] = []
     if planner.confirms:
@@ -109,7 +112,7 @@ def choose(
         reasons=dict(reasons),
         before=total,
         after=max(0.0, total - saved),
-        unconfirmed=None if planner.confirms else _why_unconfirmed(planner),
+        unconfirmed=unconfirmed.why(planner, denied, len(looked)),
         unit="ms" if timed else "cost",
     )
 
@@ -131,7 +134,17 @@ def _useful(work: Work, proposed: Iterable[Candidate], costs: Costs) -> frozense
             if costs.under(work, trial)[0] <= enough:
                 used = trial
                 break
+    for candidate in sorted(used, key=lambda c: c.keys):
+        without = costs.under(work, used - {candidate})[0]
+        if not _replaces(candidate, without, costs.under(work, used)[0], costs):
+            used -= {candidate}
     return used
+
+
+def _replaces(candidate: Candidate, before: float, after: float, costs: Costs) -> bool:
+    """Say whether an index does more for a statement than one like it that exists."""
+    table = costs.tables[candidate.table]
+    return estimate.clearly(before, after) or not candidates.resembles(candidate, table)
 
 
 def _earning(
@@ -150,12 +163,13 @@ def _earning(
             c for c in kept if sum(c.table == other.table for other in kept) > limits.per_table
         ]
         weight, cost = gains[least]
-        if weight >= limits.share * total and cost >= 0 and not crowded:
+        earns = 0 < weight >= limits.share * total and cost >= 0
+        if earns and not crowded:
             losing = [c for c in kept if gains[c][1] < 0]
             if not losing:
                 break
             least = min(losing, key=lambda c: gains[c][1])
-        elif weight >= limits.share * total and cost >= 0:
+        elif earns:
             least = min(crowded, key=lambda c: gains[c][0])
         kept.discard(least)
     return sorted(kept, key=lambda c: -_gain(c, kept, works, costs)[0])
@@ -173,6 +187,8 @@ def _gain(
         if candidate not in used:
             continue
         before = costs.under(work, kept - {candidate})[0]
+        if not _replaces(candidate, before, after, costs):
+            continue
         base = costs.under(work, ())[0]
         weight += work.weight * (before - after) / base if base else 0.0
         cost += work.calls * (before - after)
@@ -220,7 +236,7 @@ def _advice(
         helped=ordered,
         writes=writes,
         loses_hot=hot,
-        redundant=tuple(naming.made_redundant(candidate, table)),
+        redundant=tuple(naming.made_redundant(candidate, table)) if confirmed else (),
         evidence=_evidence(ordered, table, costs),
     )
 
@@ -265,9 +281,11 @@ def _worth(candidate: Candidate, helped: Sequence[Helped], costs: Costs) -> bool
     return saved >= costs.writes(candidate)[0] * WRITE_COST * entries
 
 
-def _why_unconfirmed(planner: Planner) -> str:
-    if "hypopg" in planner.server.extensions:
-        return "the extension hypopg is in a schema that this role may not use"
-    if "hypopg" in planner.server.available:
-        return "the extension hypopg is not in this database (CREATE EXTENSION hypopg)"
-    return "the extension hypopg is not installed on this server"
+def _assigned(works: Iterable[Work]) -> dict[int, frozenset[str]]:
+    """Return the columns that a workload assigns, by the table's oid."""
+    found: dict[int, frozenset[str]] = {}
+    for work in works:
+        oid = work.facts.target.relid if work.facts.target else None
+        if oid is not None:
+            found[oid] = found.get(oid, frozenset()) | set(work.facts.assigned)
+    return found

@@ -25,6 +25,9 @@ MOST_KEYS = 2
 NEARLY_AS_CHEAP, FEW_PAGES = 1.5, 25.0
 """How much dearer, as a factor or in the planner's unit, a shorter index may be to be taken instead."""
 
+CHEAP, CLEARLY = 25.0, 1.5
+"""What an index that begins like one that exists must save, in the planner's unit or as a factor."""
+
 NEARLY = 0.8
 """The share of what a longer index saves that a shorter one must save to be taken instead."""
 
@@ -75,11 +78,20 @@ def _merge(found: dict[Candidate, list[Helped]], costs: Costs) -> None:
                 break
 
 
+def clearly(before: float, after: float) -> bool:
+    """Say whether a cost goes down by enough to replace an index that serves already.
+
+    >>> clearly(28, 24), clearly(28, 18), clearly(1000, 970)
+    (False, True, True)
+    """
+    return before - after >= CHEAP or before >= after * CLEARLY
+
+
 def share(work: Work, candidate: Candidate, table: Table) -> float:
     """Estimate the share of a table's rows that an index would find for a statement."""
     if candidate.method == "gin":
         return CONTAINED_SHARE
-    equal = {key for _, key in candidates.equal_keys(work.facts)}
+    equal = {key for oid, key in candidates.equal_keys(work.facts) if oid == candidate.table}
     found = 1.0
     for sql in candidate.keys:
         key = candidates.Key(sql, candidate.columns if len(candidate.keys) == 1 else frozenset())
@@ -132,7 +144,10 @@ def _helped(work: Work, candidate: Candidate, costs: Costs) -> Helped | None:
         # A scan without a filter wants every row that it reads.
         if own < plan.cost / 2 or not all(node.filtered for node in scans) or fetched >= own:
             return None
-        return Helped(work, plan.cost, plan.cost - own + fetched)
+        after = plan.cost - own + fetched
+        if candidates.resembles(candidate, table) and not clearly(plan.cost, after):
+            return None
+        return Helped(work, plan.cost, after)
     scanned = _scanned(table)
     if fetched >= scanned or _served(work, table):
         return None

@@ -126,7 +126,8 @@ class Advised:
     `statements` were looked at, of which `planned` have a generic plan; `reasons` counts why the
     others have none. `before` and `after` are the workload's weight without and with the advice;
     `unit` is what weights are counted in, `ms` or the planner's `cost`; `unconfirmed` says why the
-    planner was not asked about supposed indexes, if it was not.
+    planner was not asked about supposed indexes, if it was not. `hidden` of the statements belong to
+    others, whose texts `role`, who asked, may not read.
     """
 
     advice: tuple[Advice, ...]
@@ -137,3 +138,15 @@ class Advised:
     after: float
     unconfirmed: str | None
     unit: str = "ms"
+    hidden: int = 0
+    role: str = ""
+
+    @property
+    def grant(self) -> str:
+        """The statement that lets the role read what is hidden."""
+        return f"GRANT pg_read_all_stats TO {quote.identifier(self.role)}"
+
+    @property
+    def unread(self) -> bool:
+        """Whether there are statements, and none could be read."""
+        return 0 < self.hidden == self.statements

@@ -54,8 +54,11 @@ def from_entries(
 
     Raises QueryError.
     """
-    prepared = trusted(session, works_of(entries, schema), timeout=timeout)
-    return _advise(session, server, prepared, timeout=timeout, limits=limits)
+    readable = [entry for entry in entries if not entry.hidden]
+    hidden = len(entries) - len(readable)
+    prepared = trusted(session, works_of(readable, schema), timeout=timeout)
+    advised = _advise(session, server, prepared, timeout=timeout, limits=limits)
+    return replace(advised, statements=advised.statements + hidden, hidden=hidden, role=server.user)
 
 
 def from_statistics(

@@ -18,10 +18,12 @@ from pgaudit.postgres import scratch, shape
 from pgaudit.postgres.session import Session
 from pgaudit.render import advice
 
+STDIN = Path("-")
+
 
 @dataclass(frozen=True, slots=True)
 class Advising:
-    """What `pgaudit advise` was told; `file` holds statements, `share` is from 0 to 1."""
+    """What `pgaudit advise` was told; `file` holds statements (`-` is stdin), `share` is 0 to 1."""
 
     connecting: Connecting
     showing: Showing
@@ -31,7 +33,10 @@ class Advising:
 
 
 def advise(options: Advising, environ: Mapping[str, str]) -> Exit:
-    """Print the advice; 0 where it could be given, whatever it is. Raises UsageError, TargetError."""
+    """Print the advice; 0 where it could be given, whatever it is, 3 where no statement could be read.
+
+    Raises UsageError, TargetError.
+    """
     name = options.showing.format or "table"
     if name not in advice.FORMATS:
         known = ", ".join(advice.FORMATS)
@@ -51,7 +56,7 @@ def advise(options: Advising, environ: Mapping[str, str]) -> Exit:
         sys.stdout, environ, color=showing.color, verbose=showing.verbose, quiet=showing.quiet
     )
     output.emit(advice.FORMATS[name](place, advised, style))
-    return Exit.CLEAN
+    return Exit.INCOMPLETE if advised.unread else Exit.CLEAN
 
 
 def _advised(
@@ -74,9 +79,16 @@ def _advised(
 
 
 def _texts(path: Path) -> list[str]:
+    name = "standard input" if path == STDIN else str(path)
     try:
-        return scratch.statements(path.read_text(encoding="utf-8-sig"))
+        read = sys.stdin.buffer.read() if path == STDIN else path.read_bytes()
+        texts = scratch.statements(read.decode("utf-8-sig"))
     except OSError as error:
-        raise UsageError(f"Cannot read {path}.", server=error.strerror) from None
+        raise UsageError(f"Cannot read {name}.", server=error.strerror) from None
     except UnicodeDecodeError:
-        raise UsageError(f"Cannot read {path}: it is not UTF-8.") from None
+        raise UsageError(f"Cannot read {name}: it is not UTF-8.") from None
+    if not texts:
+        raise UsageError(
+            f"There is no statement in {name}.", hint="SQL statements, each ended by a semicolon"
+        )
+    return texts

@@ -16,8 +16,9 @@ _QUOTED = re.compile(
 )
 _PARAMETER = re.compile(r"(?<![\w$])\$(\d{1,5})")
 _TYPED = re.compile(
-    r"""\b(date|timestamptz|timestamp|time|interval)\s+(\$\d+)
-        (?:\s+(?:year|month|day|hour|minute|second)s?\b(?:\s+to\s+\w+)?)?""",
+    r"""\b(date|timestamptz|timetz|interval(?:\s*\(\d+\))?
+          |time(?:stamp)?(?:\s*\(\d+\))?(?:\s+with(?:out)?\s+time\s+zone)?)\s+(\$\d+)
+        (?:\s+(?:year|month|day|hour|minute|second)s?\b(?:\s+to\s+\w+)?(?:\s*\(\d+\))?)?""",
     re.IGNORECASE | re.VERBOSE,
 )
 _FIELD = re.compile(r"\bextract\s*\(\s*\$\d+\s+from\b", re.IGNORECASE)
@@ -31,6 +32,8 @@ def prepared(name: str, text: str, limit: int | None = None) -> tuple[str, int]:
 
     >>> prepared("p", "SELECT '$9' FROM t WHERE d > date $1 - interval $2 day LIMIT $3", 20)[0]
     "PREPARE p (unknown, unknown, text) AS SELECT '$9' FROM t WHERE d > $1::date - $2::interval LIMIT 20"
+    >>> prepared("p", "SELECT timestamp(3) with time zone $1, time $2, now() AT TIME ZONE $3")[0][38:]
+    'AS SELECT $1::timestamp(3) with time zone, $2::time, now() AT TIME ZONE $3'
     >>> prepared("p", "SELECT 1")
     ('PREPARE p AS SELECT 1', 0)
     """

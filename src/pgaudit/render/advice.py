@@ -27,7 +27,9 @@ def write_sql(place: str, advised: Advised, _style: Style) -> str:
     lines = [f"-- Index advice for {text.safe(place)}. Read it before you run it."]
     if advised.unconfirmed:
         lines.append(f"-- Not confirmed by the planner: {text.safe(advised.unconfirmed)}.")
-    if not advised.advice:
+    if advised.hidden:
+        lines.append(f"-- {text.safe(_hidden(advised))}.")
+    if not advised.advice and not advised.unread:
         lines.append("-- No index earns what it costs.")
     for one in advised.advice:
         lines += ["", *(f"-- {text.safe(line)}" for line in _about(one, advised))]
@@ -43,6 +45,7 @@ def write_json(place: str, advised: Advised, style: Style) -> str:
         "format": 1,
         "database": place,
         "statements": advised.statements,
+        "hidden": advised.hidden,
         "planned": advised.planned,
         "not_planned": dict(advised.reasons),
         "unconfirmed": advised.unconfirmed,
@@ -65,9 +68,13 @@ def _lines(place: str, advised: Advised, style: Style) -> Iterator[str]:
     yield f"{place}: {looked}, {advised.planned} of them planned"
     if advised.unconfirmed:
         yield f"Not confirmed by the planner: {advised.unconfirmed}."
+    if advised.hidden:
+        yield f"{_hidden(advised)}."
     if style.verbose:
         for reason, count in sorted(advised.reasons.items(), key=lambda r: (-r[1], r[0])):
             yield f"  not planned: {text.many(count, 'statement')}, {reason}"
+    if advised.unread:
+        return
     yield ""
     if not advised.advice:
         yield "No index earns what it costs."
@@ -99,6 +106,13 @@ def _about(one: Advice, advised: Advised) -> Iterator[str]:
         yield f"{slower}."
     if one.redundant:
         yield f"Makes redundant: {', '.join(index.name for index in one.redundant)}."
+
+
+def _hidden(advised: Advised) -> str:
+    """Say how many texts were not shown, and what shows them."""
+    of = text.many(advised.statements, "statement")
+    verb = "is" if advised.statements == 1 else "are"
+    return f"{advised.hidden:,} of {of} {verb} hidden from this role: {advised.grant}"
 
 
 def _whole(advised: Advised) -> str:
