@@ -408,7 +408,10 @@ def advise(
     ] = "10 s",
     statements: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Advise for the SQL in a file, not pg_stat_statements."),
+        typer.Option(
+            metavar="FILE",
+            help="Advise for the SQL in a file (- is standard input), not pg_stat_statements.",
+        ),
     ] = None,
     min_share: Annotated[
         str, typer.Option(metavar="PERCENT", help="What an index must save of the whole.")
