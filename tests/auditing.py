@@ -30,12 +30,16 @@ def audited(
 
 
 def asked(session: Session, known: Server, check: Check, given: Given) -> Result:
-    """Ask one check with canned rows; only those of the views that it reads matter."""
+    """Ask one check with canned rows, whose windows the server has; only those that it reads matter."""
     behind = sqltext.behind(check.reads)
     rows = {view: given[view] for view in (*check.reads, *behind) if view in given}
+    return audit.ask(session, known, check, given=rows)
+
+
+def watched(session: Session, known: Server, given: Given) -> Server:
+    """Return the server with what canned counters cover in the place of its own windows."""
     windows = probe.windows(session, known, given, timeout=20)
-    server = dataclasses.replace(known, windows=windows)
-    return audit.ask(session, server, check, given=rows)
+    return dataclasses.replace(known, windows=windows)
 
 
 AGE = timedelta(days=31)
@@ -71,7 +75,7 @@ def aged(session: Session, server: Server, *, times: int = 1) -> Rows:
     stamp = (server.now - AGE).isoformat()
     rows: Rows = {}
     for view in (*STAMPED, *COUNTED):
-        surroundings = Surroundings(server.shapes, server.extensions, {})
+        surroundings = Surroundings.of(server)
         asked = question(
             f"SELECT to_jsonb(v)::text AS row FROM {view} v", label="test", reads=[view],
             parameters={}, surroundings=surroundings, limit=100_000,

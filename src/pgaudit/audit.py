@@ -102,7 +102,7 @@ def ask(
     else:
         difference = None
     started = time.monotonic()
-    surroundings = Surroundings(server.shapes, server.extensions, given or {}, difference)
+    surroundings = Surroundings.of(server, given, difference)
     try:
         timeout = check.timeout or limits.timeout
         asking = made.Asking(session, server, check, surroundings, timeout, kept or made.Kept())

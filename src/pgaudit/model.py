@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
@@ -195,6 +195,13 @@ class Check:
     def evidence_view(self) -> str:
         """The statistics view whose counters are judged, or nothing."""
         return self.evidence.view if self.evidence else ""
+
+    def having(self, values: Mapping[str, Value]) -> Check:
+        """Return the check with these values of its parameters in force; other names are left out."""
+        changed = {
+            n: replace(p, default=values.get(n, p.default)) for n, p in self.parameters.items()
+        }
+        return replace(self, parameters=changed)
 
     def variant(self, major: int) -> int | None:
         """Return the key of the query for a server's major version, or None if it is too old."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,12 +48,11 @@ def apply(checks: Sequence[Check], overrides: Iterable[Override]) -> list[Check]
                 hint=_near(override.check, changed),
             )
         check = changed[identifier]
-        parameters = {**check.parameters, override.parameter: _changed(check, override)}
-        changed[identifier] = dataclasses.replace(check, parameters=parameters)
+        changed[identifier] = check.having({override.parameter: _value(check, override)})
     return [changed[check.id] for check in checks]
 
 
-def _changed(check: Check, override: Override) -> Parameter:
+def _value(check: Check, override: Override) -> Value:
     parameter = check.parameters.get(override.parameter)
     if parameter is None:
         raise UsageError(
@@ -68,7 +66,7 @@ def _changed(check: Check, override: Override) -> Parameter:
         stop = "" if said.endswith(("?", ".")) else "."
         raise UsageError(f"--set {check.id}.{override.parameter}: {said}{stop}") from None
     _bounded(override, parameter, value)
-    return dataclasses.replace(parameter, default=value)
+    return value
 
 
 def _bounded(override: Override, parameter: Parameter, value: Value) -> None:

@@ -51,8 +51,8 @@ class Outcome:
 class Bench:
     """A throwaway server on which proofs run: `conninfo` is its superuser's.
 
-    A proof that stages something gets a database of its own; those that only give canned rows share
-    one, because making a database is most of what a proof costs.
+    A proof that stages something gets a database of its own, and what roles it makes go with that; those
+    that only give canned rows share one, because making a database is most of what a proof costs.
     """
 
     conninfo: str
@@ -110,14 +110,16 @@ class Bench:
     def _database(self, check: Check, proof: Proof) -> contextlib.AbstractContextManager[str]:
         extensions = tuple(check.requirements.extensions)
         if proof.setup or proof.sessions:
-            return self._fresh(extensions)
+            return self._fresh(extensions, roles=True)
         if extensions not in self.shared:
             self.shared[extensions] = self.kept.enter_context(self._fresh(extensions))
         return contextlib.nullcontext(self.shared[extensions])
 
-    def _fresh(self, extensions: tuple[str, ...]) -> contextlib.AbstractContextManager[str]:
+    def _fresh(
+        self, extensions: tuple[str, ...], *, roles: bool = False
+    ) -> contextlib.AbstractContextManager[str]:
         name = f"proof_{next(self.numbers)}"
-        return scratch.database(self.conninfo, name, extensions=extensions)
+        return scratch.database(self.conninfo, name, extensions=extensions, roles=roles)
 
 
 def judged(check: Check, proof: Proof) -> Outcome:
@@ -128,12 +130,8 @@ def judged(check: Check, proof: Proof) -> Outcome:
 
 def adjusted(check: Check, proof: Proof) -> Check:
     """Return the check with the proof's parameters and severity in force."""
-    parameters = {
-        name: dataclasses.replace(p, default=proof.parameters.get(name, p.default))
-        for name, p in check.parameters.items()
-    }
-    severity = proof.severity or check.severity
-    return dataclasses.replace(check, parameters=parameters, severity=severity)
+    changed = check.having(proof.parameters)
+    return dataclasses.replace(changed, severity=proof.severity or check.severity)
 
 
 @dataclass(slots=True)

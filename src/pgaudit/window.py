@@ -85,14 +85,9 @@ def seen(check: Check, server: Server, sampled: Difference) -> tuple[Check, Serv
     # Each row's counters cover the window, whatever its own stamp says of the time before.
     changed = dataclasses.replace(check, evidence=dataclasses.replace(evidence, since=None))
     if evidence.minimum is not None:
-        parameter = check.parameters[evidence.minimum]
-        needed = float(str(parameter.default))
+        needed = float(str(check.parameters[evidence.minimum].default))
         least = needed if evidence.window is None else min(needed, evidence.window)
         if least * TOLERANCE <= sampled.seconds < least:
             least = sampled.seconds
-        parameters = {
-            **check.parameters,
-            evidence.minimum: dataclasses.replace(parameter, default=least),
-        }
-        changed = dataclasses.replace(changed, parameters=parameters)
+        changed = changed.having({evidence.minimum: least})
     return changed, dataclasses.replace(server, windows=sampled.windows, now=sampled.taken_at)

@@ -46,10 +46,10 @@ END $$;
 """
 
 TO_A_SERVICE = """;
+CREATE ROLE rdsadmin;
 DO $$
 DECLARE s name;
 BEGIN
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'rdsadmin') THEN CREATE ROLE rdsadmin; END IF;
   FOR s IN SELECT nspname FROM pg_namespace
            WHERE NOT starts_with(nspname, 'pg_') AND nspname <> 'information_schema'
   LOOP

@@ -56,7 +56,7 @@ def test_each_view_is_read_once(server: postgres.Server, cost_database: str, che
         known = probe.probe(session, timeout=10)
         asked = question(
             sql, label=check.id, reads=check.reads, parameters=check.parameters,
-            surroundings=Surroundings(known.shapes, known.extensions, {}), limit=100,
+            surroundings=Surroundings.of(known), limit=100,
         )  # fmt: skip
         explained = dataclasses.replace(asked, text=f"EXPLAIN (VERBOSE, FORMAT JSON) {asked.text}")
         plan = session.ask([explained], timeout=10)[0].rows[0][0][0]["Plan"]

@@ -18,7 +18,7 @@ import yaml
 from test_quiet import HEALTH, LARGER, SCHEMAS, TIMES, busy, settle
 
 import postgres
-from auditing import COUNTED, Rows, aged, asked, errors
+from auditing import COUNTED, Rows, aged, asked, errors, watched
 from pgaudit import proof
 from pgaudit.catalog import find
 from pgaudit.model import Check, Result, Status
@@ -126,13 +126,17 @@ class Asking:
     def places(self) -> set[Place]:
         """Ask every stable check, and return each finding's place."""
         with postgres.session(self.conninfo) as session:
-            known = probe.probe(session, timeout=20)
-            counters = aged(session, known, times=TIMES)
+            probed = probe.probe(session, timeout=20)
+            counters = aged(session, probed, times=TIMES)
+            known = watched(session, probed, counters)
 
             def ask(check: Check) -> Result:
                 fault = self.by_check.get(check.id, {})
-                given = proof.resolved(fault.get("given", {}), self.conninfo, known)
-                return asked(session, known, adjusted(check, fault), beside(counters, given))
+                changed = adjusted(check, fault)
+                if not fault.get("given"):
+                    return asked(session, known, changed, counters)
+                rows = beside(counters, proof.resolved(fault["given"], self.conninfo, probed))
+                return asked(session, watched(session, probed, rows), changed, rows)
 
             results = [ask(c) for c in CHECKS.values() if c.status == "stable"]
         assert errors(results) == []
@@ -163,12 +167,8 @@ def adjusted(check: Check, fault: Fault) -> Check:
     if "proof" in fault:
         return proof.adjusted(check, fault["proof"])
     said = fault.get("parameters", {})
-    read = {
-        name: dataclasses.replace(p, default=KINDS[p.type].read(said[name]))
-        for name, p in check.parameters.items()
-        if name in said
-    }
-    return dataclasses.replace(check, parameters={**check.parameters, **read})
+    parameters = check.parameters
+    return check.having({n: KINDS[parameters[n].type].read(amount) for n, amount in said.items()})
 
 
 @dataclasses.dataclass(slots=True)

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 import postgres
-from auditing import audited, errors, said
+from auditing import audited, errors, said, without_window
 from pgaudit import audit, judge, override, sqltext, template
 from pgaudit.catalog import find, load, pages
 from pgaudit.errors import UsageError
@@ -163,12 +163,7 @@ def test_a_proof_shows_it(kept: Kept) -> None:
 
 def at_once(check: Check, **parameters: Value) -> Check:
     """Take the age of the evidence out, and put parameters in force."""
-    values = {"minimum_window": 0.0, **parameters}
-    changed = {
-        name: dataclasses.replace(p, default=values.get(name, p.default))
-        for name, p in check.parameters.items()
-    }
-    return dataclasses.replace(check, parameters=changed, evidence=None)
+    return without_window(check.having({"minimum_window": 0.0, **parameters}))
 
 
 def ask(conninfo: str, *checks: Check, user: str | None = None) -> tuple[Result, ...]:
@@ -292,7 +287,7 @@ def test_checkpoints_are_judged_on_every_major(database: str) -> None:
             "SELECT num_timed + num_requested, write_time + sync_time, stats_reset "
             "FROM   pg_stat_checkpointer",
             label="test", reads=["pg_stat_checkpointer"], parameters={},
-            surroundings=Surroundings(known.shapes, known.extensions, {}), limit=2,
+            surroundings=Surroundings.of(known), limit=2,
         )  # fmt: skip
         rows = session.ask([counted], timeout=10)[0].rows
     assert errors(results) == []

@@ -15,7 +15,7 @@ import pytest
 from psycopg import conninfo as libpq
 
 import postgres
-from auditing import aged, asked, errors, loud
+from auditing import aged, asked, errors, loud, watched
 from pgaudit.catalog import find
 from pgaudit.postgres import probe, scratch
 
@@ -55,6 +55,7 @@ def assert_quiet(conninfo: str, *, times: int) -> None:
     with postgres.session(conninfo) as session:
         known = probe.probe(session, timeout=20)
         counters = aged(session, known, times=times)
+        known = watched(session, known, counters)
         results = [asked(session, known, check, counters) for check in CHECKS]
     assert errors(results) == []
     assert loud(results) == []

@@ -51,13 +51,10 @@ READING = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM customer"
 
 def sharpened(check: Check) -> Check:
     """Let a check speak of what is seconds old and small."""
-    parameters = {
-        name: dataclasses.replace(p, default=PARAMETERS.get(check.id, {}).get(name, p.default))
-        for name, p in check.parameters.items()
-    }
     levels = LEVELS.get(check.id, check.severity.levels)
     severity = dataclasses.replace(check.severity, levels=levels)
-    return dataclasses.replace(check, parameters=parameters, severity=severity, evidence=None)
+    changed = check.having(PARAMETERS.get(check.id, {}))
+    return dataclasses.replace(changed, severity=severity, evidence=None)
 
 
 @dataclass(slots=True)

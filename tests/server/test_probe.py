@@ -47,7 +47,7 @@ def test_extension_in_any_schema(server: postgres.Server) -> None:
             asked = question(
                 "SELECT count(*) AS n FROM pg_stat_statements",
                 label="test", reads=["pg_stat_statements"], parameters={},
-                surroundings=Surroundings(known.shapes, known.extensions, {}), limit=1,
+                surroundings=Surroundings.of(known), limit=1,
             )  # fmt: skip
             assert session.ask([asked], timeout=5)[0].rows[0][0] > 0
     assert known.extensions["pg_stat_statements"].schema == "Odd one"
@@ -94,7 +94,7 @@ def test_every_view_in_its_newest_shape(prepared: str, view: str) -> None:
         known = probe.probe(session, timeout=5)
         asked = question(
             f"SELECT * FROM {CALLS.get(view, view)} v", label="test", reads=[view], parameters={},
-            surroundings=Surroundings(known.shapes, known.extensions, {}), limit=5,
+            surroundings=Surroundings.of(known), limit=5,
         )  # fmt: skip
         answer = session.ask([asked], timeout=5)[0]
     key = shape.FUNCTION_VIEWS.get(view, ())
@@ -109,7 +109,7 @@ def test_moved_counters_keep_their_values(prepared: str) -> None:
         asked = question(
             "SELECT num_requested FROM pg_stat_checkpointer", label="test",
             reads=["pg_stat_checkpointer"], parameters={},
-            surroundings=Surroundings(known.shapes, known.extensions, {}), limit=1,
+            surroundings=Surroundings.of(known), limit=1,
         )  # fmt: skip
         assert session.ask([asked], timeout=5)[0].rows[0][0] >= 0
 
@@ -124,7 +124,7 @@ def test_canned_rows_are_typed_as_the_view(database: str) -> None:
             "SELECT pid, extract(epoch FROM replay_lag)::int AS lag, application_name, state "
             "FROM pg_stat_replication",
             label="test", reads=["pg_stat_replication"], parameters={},
-            surroundings=Surroundings(known.shapes, known.extensions, given), limit=5,
+            surroundings=Surroundings.of(known, given), limit=5,
         )  # fmt: skip
         assert session.ask([asked], timeout=5)[0].rows == ((7, 300, "it's", None),)
 
@@ -221,7 +221,7 @@ def asked(
     """Ask a question as a check would, with one view among its reads."""
     with postgres.session(conninfo, user=user) as session:
         known = probe.probe(session, timeout=5)
-        surroundings = Surroundings(known.shapes, known.extensions, {})
+        surroundings = Surroundings.of(known)
         one = question(
             sql, label="test", reads=[view], parameters={}, surroundings=surroundings, limit=100
         )

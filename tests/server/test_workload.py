@@ -66,7 +66,7 @@ def said(database: str, *checks: Check, user: str | None = None) -> list[list[st
 def read(database: str, *, user: str | None = None) -> workload.Workload:
     with postgres.session(database, user=user) as session:
         known = probe.probe(session, timeout=10)
-        surroundings = Surroundings(known.shapes, known.extensions, {})
+        surroundings = Surroundings.of(known)
         return workload.workload(session, surroundings, timeout=10)
 
 
@@ -177,7 +177,7 @@ def test_hidden_texts_are_a_figure(server: postgres.Server) -> None:
             known = probe.probe(session, timeout=10)
             asking = made.Asking(
                 session, known, check("select-star"),
-                Surroundings(known.shapes, known.extensions, {}), 10, made.Kept(),
+                Surroundings.of(known), 10, made.Kept(),
             )  # fmt: skip
             rows = {(r["kind"], r["reason"]): r for r in made.statement_reading(asking)}
         hidden = rows["unparsed", "insufficient privilege"]

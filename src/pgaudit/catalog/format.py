@@ -161,7 +161,7 @@ class ProofEntry(_Strict):
     )
     teardown: Text | None = Field(
         default=None,
-        description="SQL run afterwards in the database postgres, to drop roles and tablespaces.",
+        description="SQL run afterwards in the database postgres, to drop tablespaces and files.",
     )
     sessions: list[Text] = Field(
         default_factory=list,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -12,8 +11,9 @@ from pgaudit.commands import check, choice, console, output
 from pgaudit.commands.options import Choosing, Connecting, Options, Showing
 from pgaudit.demo.workload import workload
 from pgaudit.errors import Exit
-from pgaudit.model import Check, Parameter, Report, Target
+from pgaudit.model import Check, Report, Target
 from pgaudit.postgres import embedded
+from pgaudit.units import Value
 
 HELD = 1.5
 """Seconds that the stuck sessions have been stuck when they are looked at."""
@@ -68,21 +68,15 @@ def demo(showing: Showing, *, seconds: float, keep: bool, environ: Mapping[str, 
 
 def young(checks: Sequence[Check]) -> list[Check]:
     """Lower every duration parameter to what a server that is seconds old can have reached."""
-    return [
-        dataclasses.replace(
-            c,
-            parameters={
-                n: _lowered(n, p, YOUNG.get(c.category, YOUNG[""])) for n, p in c.parameters.items()
-            },
-        )
-        for c in checks
-    ]
+    return [c.having(_lowered(c, YOUNG.get(c.category, YOUNG[""]))) for c in checks]
 
 
-def _lowered(name: str, parameter: Parameter, seconds: float) -> Parameter:
-    if parameter.type != "duration" or float(str(parameter.default)) < seconds:
-        return parameter
-    return dataclasses.replace(parameter, default=0.0 if name == "minimum_window" else seconds)
+def _lowered(check: Check, seconds: float) -> dict[str, Value]:
+    return {
+        name: 0.0 if name == "minimum_window" else seconds
+        for name, p in check.parameters.items()
+        if p.type == "duration" and float(str(p.default)) >= seconds
+    }
 
 
 def _audited(

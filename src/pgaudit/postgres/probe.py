@@ -166,7 +166,7 @@ def probe(session: Session, *, timeout: float) -> Server:
 
 def windows(session: Session, server: Server, given: Given, *, timeout: float) -> dict[str, Window]:
     """Ask again what the counters cover, with canned rows in place of views; for proofs."""
-    surroundings = Surroundings(server.shapes, server.extensions, given)
+    surroundings = Surroundings.of(server, given)
     started = server.started_at or server.now
     return _windows(session, surroundings, started, timeout)
 

@@ -13,7 +13,7 @@ from pgaudit.model import Server
 from pgaudit.postgres import counters, shape
 from pgaudit.postgres.counters import Cumulative
 from pgaudit.postgres.session import Session
-from pgaudit.postgres.standin import Question
+from pgaudit.postgres.standin import Question, Surroundings
 
 _NOW = """
 SELECT /* pgaudit: sample */ now(), pg_postmaster_start_time(),
@@ -56,7 +56,7 @@ def _there(view: str, server: Server) -> bool:
 def _reading(view: str, server: Server) -> str:
     """Return the question for all rows of a view as one JSON text: fast to make, and to read."""
     kind = counters.cumulative()[view]
-    schemas = {name: extension.schema for name, extension in server.extensions.items()}
+    schemas = Surroundings.of(server).schemas
     columns = ", ".join(f"v.{quote.identifier(column)}" for column in kind.sampled)
     where = ""
     if kind.sparse:

@@ -69,8 +69,10 @@ def run(conninfo: str, script: str, *, application_name: str = "pgaudit proof") 
 
 
 @contextlib.contextmanager
-def database(conninfo: str, name: str, *, extensions: Sequence[str] = ()) -> Iterator[str]:
-    """Create a database, yield how to connect to it, and drop it.
+def database(
+    conninfo: str, name: str, *, extensions: Sequence[str] = (), roles: bool = False
+) -> Iterator[str]:
+    """Create a database, yield how to connect to it, and drop it; with `roles`, those made meanwhile too.
 
     Extensions go into a schema of their own, because a check may not rely on `public`.
     """
@@ -80,6 +82,7 @@ def database(conninfo: str, name: str, *, extensions: Sequence[str] = ()) -> Ite
         # Copying files is quicker than logging every block where nothing needs to survive a crash.
         copying = " STRATEGY file_copy" if admin.info.server_version >= 150000 else ""
         admin.execute(f"CREATE DATABASE {quoted} TEMPLATE template0{copying}".encode())
+        before = _roles(admin)
     # No connection of ours stays open meanwhile: checks of sessions would see it.
     try:
         if extensions:
@@ -95,7 +98,15 @@ def database(conninfo: str, name: str, *, extensions: Sequence[str] = ()) -> Ite
         yield made
     finally:
         _leave_subscriptions(made)
-        run(conninfo, f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")
+        with contextlib.closing(connect(conninfo)) as admin:
+            admin.execute(f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)".encode())
+            new = _roles(admin) - before if roles else ()
+            if new:
+                admin.execute(f"DROP ROLE {', '.join(map(quote.identifier, new))}".encode())
+
+
+def _roles(admin: Connection) -> set[str]:
+    return {name for (name,) in admin.execute("SELECT rolname FROM pg_roles").fetchall()}
 
 
 def _leave_subscriptions(conninfo: str) -> None:

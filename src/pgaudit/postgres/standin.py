@@ -16,7 +16,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from pgaudit import quote, sqltext
-from pgaudit.model import Extension, Parameter
+from pgaudit.model import Extension, Parameter, Server
 from pgaudit.postgres import counters, shape
 from pgaudit.postgres.difference import Difference
 from pgaudit.units import KINDS, Value
@@ -42,6 +42,13 @@ class Surroundings:
     extensions: Mapping[str, Extension]
     given: Given
     window: Difference | None = None
+
+    @classmethod
+    def of(
+        cls, server: Server, given: Given | None = None, window: Difference | None = None
+    ) -> Surroundings:
+        """Return those of a server, with canned rows or a window if there are any."""
+        return cls(server.shapes, server.extensions, given or {}, window)
 
     @property
     def schemas(self) -> dict[str, str]:
