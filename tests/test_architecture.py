@@ -22,7 +22,7 @@ ALLOWED = {
     "catalog": {
         "catalog", "errors", "model", "quote", "sqltext", "statements", "template", "units",
     },
-    "made": {"advise", "errors", "model", "postgres", "statements"},
+    "made": {"advise", "errors", "model", "postgres", "sqltext", "statements"},
     "postgres": {"postgres", "errors", "evidence", "model", "quote", "sqltext", "statements", "units"},
     "statements": {"statements"},
     "advise": {"advise", "errors", "model", "postgres", "quote", "statements"},

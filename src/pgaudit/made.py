@@ -6,15 +6,16 @@ them, once per database and run, and sent with the check's SQL as canned rows ar
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from pgaudit import sqltext
 from pgaudit.advise import run
 from pgaudit.errors import QueryError
 from pgaudit.model import Check, Server
 from pgaudit.postgres import merged, shape, workload
+from pgaudit.postgres.planner import Planner
 from pgaudit.postgres.session import Session
 from pgaudit.postgres.standin import Given, Surroundings
 from pgaudit.postgres.workload import Entry, Workload
@@ -71,6 +72,10 @@ class Asking:
             lambda: workload.workload(self.session, self.surroundings, timeout=self.timeout),
         )
 
+    def planner(self) -> Planner:
+        """Return the one that is asked for plans here: it remembers them."""
+        return self.once("planner", lambda: Planner(self.session, self.server, self.timeout))
+
 
 def given(asking: Asking) -> Given:
     """Return rows for the made views that a check reads, beside those that are canned already.
@@ -79,7 +84,7 @@ def given(asking: Asking) -> Given:
     """
     canned = asking.surroundings.given
     variant = asking.check.variant(asking.server.major)
-    named = set(_WORD.findall(asking.check.queries.get(variant or 0) or ""))
+    named = sqltext.words(asking.check.queries.get(variant or 0) or "")
     return {
         **canned,
         **{
@@ -88,9 +93,6 @@ def given(asking: Asking) -> Given:
             if view in MAKERS and view not in canned
         },
     }
-
-
-_WORD = re.compile(r"\w+")
 
 
 def matched_statements(asking: Asking) -> Rows:
@@ -192,43 +194,27 @@ def index_advice(asking: Asking) -> Rows:
     found = asking.workload()
     return asking.once(
         "index advice",
-        lambda: list(
-            run.rows(
-                run.from_entries(
-                    asking.session,
-                    asking.server,
-                    found.entries,
-                    found.schema,
-                    timeout=asking.timeout,
-                )
-            )
-        ),
+        lambda: list(run.rows(run.from_entries(asking.planner(), found.entries, found.schema))),
     )
 
 
 def statement_plan(asking: Asking) -> Rows:
     """Return the dearest node of the generic plan of the most expensive statements."""
-    return _evidence(asking, lambda: list(run.worst(asking.server, _planned(asking))))
+    return _evidence(asking, lambda: list(run.worst(asking.planner(), _planned(asking))))
 
 
 def index_use(asking: Asking) -> Rows:
     """Return the indexes that the plans of the most expensive statements name."""
 
     def make() -> Rows:
-        plans = _planned(asking)
-        return list(run.uses(asking.session, asking.server, plans, timeout=asking.timeout))
+        return list(run.uses(asking.planner(), _planned(asking)))
 
     return _evidence(asking, lambda: asking.once("index use", make))
 
 
 def _planned(asking: Asking) -> Sequence[run.Planned]:
     found = asking.workload()
-    return asking.once(
-        "plans",
-        lambda: run.planned(
-            asking.session, asking.server, found.entries, found.schema, timeout=asking.timeout
-        ),
-    )
+    return asking.once("plans", lambda: run.planned(asking.planner(), found.entries, found.schema))
 
 
 def _evidence(asking: Asking, make: Callable[[], Rows]) -> Rows:

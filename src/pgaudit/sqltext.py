@@ -106,3 +106,12 @@ def names(sql: str) -> set[str]:
     {'min_size'}
     """
     return set(PLACEHOLDER.findall(sql))
+
+
+def words(sql: str) -> set[str]:
+    """Return every word in a query, among them the columns that it can name.
+
+    >>> sorted(words("SELECT a.b FROM c AS a"))
+    ['AS', 'FROM', 'SELECT', 'a', 'b', 'c']
+    """
+    return set(re.findall(r"\w+", sql))

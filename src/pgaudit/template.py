@@ -108,8 +108,7 @@ def _for_people(placeholder: Placeholder, values: Values) -> str:
         return quote.display(parts, _kind(placeholder, values))
     shown = units.show(values.kinds[placeholder.name], values.values[placeholder.name])
     if placeholder.form == "short":
-        shown = " ".join(shown.split())
-        shown = shown if len(shown) <= SHORT else shown[: SHORT - 1].rstrip() + "…"
+        shown = units.one_line(shown, SHORT)
     return shown
 
 

@@ -232,6 +232,16 @@ def show_boolean(value: Value) -> str:
     return "yes" if value else "no"
 
 
+def one_line(text: str, most: int) -> str:
+    r"""Put a text on one line of at most so many characters.
+
+    >>> one_line("SELECT *\n  FROM t", 14), one_line("SELECT *\n  FROM t", 10)
+    ('SELECT * FROM…', 'SELECT *…')
+    """
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1].rstrip() + "…"
+
+
 def _short(number: float) -> str:
     return f"{number:.1f}".removesuffix(".0")
 

@@ -64,9 +64,9 @@ def cost(conninfo: str, texts: Sequence[str]) -> tuple[float, int, list[float]]:
 def advised(conninfo: str, texts: Sequence[str]) -> tuple[Advised, float]:
     """Return the advice and the seconds that it took."""
     with postgres.session(conninfo) as session:
-        server = probe.probe(session, timeout=30)
+        asked = Planner(session, probe.probe(session, timeout=30), 30)
         started = time.perf_counter()
-        found = run.from_texts(session, server, texts, timeout=30, limits=LIMITS)
+        found = run.from_texts(asked, texts, limits=LIMITS)
         return found, time.perf_counter() - started
 
 

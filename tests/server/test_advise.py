@@ -15,6 +15,7 @@ from pgaudit import cli
 from pgaudit.advise import run
 from pgaudit.advise.model import Advised
 from pgaudit.postgres import probe, scratch
+from pgaudit.postgres.planner import Planner
 from pgaudit.postgres.session import LOCK_TIMEOUT
 
 SHOP = """
@@ -48,8 +49,8 @@ def shop(server: postgres.Server) -> Iterator[tuple[str, bool]]:
 
 def advised(conninfo: str, *texts: str, user: str | None = None) -> Advised:
     with postgres.session(conninfo, user=user) as session:
-        server = probe.probe(session, timeout=10)
-        return run.from_texts(session, server, texts, timeout=10)
+        asked = Planner(session, probe.probe(session, timeout=10), 10)
+        return run.from_texts(asked, texts)
 
 
 def keys(found: Advised) -> list[str]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import pgaudit
-from pgaudit import judge, override, plan, quote
+from pgaudit import judge, override, plan, quote, sqltext
 from pgaudit.catalog import find
 from pgaudit.catalog.select import select
 from pgaudit.commands.once import Once
@@ -19,6 +19,7 @@ from pgaudit.errors import UsageError
 from pgaudit.evidence import Window
 from pgaudit.model import Check, Reason, Requirements, Server, Severity
 from pgaudit.plan import PlannedTarget
+from pgaudit.postgres import shape
 from pgaudit.whynot import why_not
 
 CHECKS = find.checks(find.sources())
@@ -197,3 +198,11 @@ def test_a_check_that_no_database_can_answer_is_left_once() -> None:
         visits.append([(c, missing) for c in once.due([whole])])
         once.note(visits[-1])
     assert once.redundant(visits) == [set(), {"whole"}]
+
+
+def test_every_view_of_ours_is_known_where_sql_is_read() -> None:
+    """A check's SQL that named one without declaring it would fail on a server only."""
+    assert set(shape.own_views()) == shape.OWN_VIEWS
+    for view in (*shape.OWN_VIEWS, *shape.MADE_COLUMNS):
+        assert sqltext.views(f"SELECT * FROM {view}") == {view}
+    assert set(sqltext.BEHIND) >= set(shape.MADE_COLUMNS)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pgaudit.advise import candidates, estimate, naming, unconfirmed
 from pgaudit.advise.costs import Costs
 from pgaudit.advise.model import Advice, Advised, Candidate, Helped, Work
-from pgaudit.postgres import genericplan
 from pgaudit.postgres.genericplan import NotPlanned, Plan
 from pgaudit.postgres.planner import Planner
 from pgaudit.postgres.relations import Table
@@ -246,10 +245,8 @@ def _evidence(helped: Sequence[Helped], table: Table, costs: Costs) -> str:
     for one in helped:
         plan = costs.plan(one.work)
         if isinstance(plan, Plan):
-            memory = int(costs.planner.server.settings.get("work_mem", "4096")) * 1024
             names = [name for _, name in table.leaves] or [table.name]
-            node = plan.worst_of(names)
-            return genericplan.described(plan, work_memory=memory, node=node)
+            return costs.planner.described(plan, plan.worst_of(names))
     return ""
 
 

@@ -13,10 +13,10 @@ from pgaudit.advise import choose
 from pgaudit.advise.choose import Limits
 from pgaudit.advise.model import Advice, Advised, Work
 from pgaudit.model import Server
-from pgaudit.postgres import genericplan, planner, relations, workload
+from pgaudit.postgres import planner, relations, workload
 from pgaudit.postgres.folding import Untrusted
 from pgaudit.postgres.genericplan import NotPlanned, Plan
-from pgaudit.postgres.session import Session
+from pgaudit.postgres.planner import Planner
 from pgaudit.postgres.standin import Surroundings
 from pgaudit.statements import names, read
 from pgaudit.statements.facts import Statement
@@ -42,54 +42,41 @@ class Prepared:
 
 
 def from_entries(
-    session: Session,
-    server: Server,
+    asked: Planner,
     entries: Sequence[workload.Entry],
     schema: Schema,
     *,
-    timeout: float,
     limits: Limits = DEFAULT,
 ) -> Advised:
-    """Advise for what pg_stat_statements counted; `timeout` in seconds, for each question.
-
-    Raises QueryError.
-    """
+    """Advise for what pg_stat_statements counted. Raises QueryError."""
     readable = [entry for entry in entries if not entry.hidden]
     hidden = len(entries) - len(readable)
-    prepared = trusted(session, works_of(readable, schema), timeout=timeout)
-    advised = _advise(session, server, prepared, timeout=timeout, limits=limits)
-    return replace(advised, statements=advised.statements + hidden, hidden=hidden, role=server.user)
-
-
-def from_statistics(
-    session: Session, server: Server, *, timeout: float, limits: Limits = DEFAULT
-) -> Advised:
-    """Advise for pg_stat_statements as it is. Raises QueryError."""
-    surroundings = Surroundings(server.shapes, server.extensions, {})
-    found = workload.workload(session, surroundings, timeout=timeout)
-    return from_entries(
-        session, server, found.entries, found.schema, timeout=timeout, limits=limits
+    advised = _advise(asked, trusted(asked, works_of(readable, schema)), limits)
+    return replace(
+        advised,
+        statements=advised.statements + hidden,
+        hidden=hidden,
+        role=asked.server.user,
     )
 
 
-def from_texts(
-    session: Session,
-    server: Server,
-    texts: Iterable[str],
-    *,
-    timeout: float,
-    limits: Limits = DEFAULT,
-) -> Advised:
+def from_statistics(asked: Planner, *, limits: Limits = DEFAULT) -> Advised:
+    """Advise for pg_stat_statements as it is. Raises QueryError."""
+    surroundings = Surroundings.of(asked.server)
+    found = workload.workload(asked.session, surroundings, timeout=asked.timeout)
+    return from_entries(asked, found.entries, found.schema, limits=limits)
+
+
+def from_texts(asked: Planner, texts: Iterable[str], *, limits: Limits = DEFAULT) -> Advised:
     """Advise for statements of a file, each called as often as it stands there. Raises QueryError."""
     counted = Counter(texts)
-    schema = workload.known(session, counted, timeout=timeout)
+    schema = workload.known(asked.session, counted, timeout=asked.timeout)
     works = []
     for number, (text, calls) in enumerate(counted.items(), 1):
         facts = read.statement(text, schema)
-        asked = planner.Statement(text, _path(facts, schema))
-        works.append(Work(facts, asked, str(number), calls=calls))
-    prepared = trusted(session, works, timeout=timeout)
-    return _advise(session, server, prepared, timeout=timeout, limits=limits)
+        statement = planner.Statement(text, _path(facts, schema))
+        works.append(Work(facts, statement, str(number), calls=calls))
+    return _advise(asked, trusted(asked, works), limits)
 
 
 def works_of(entries: Sequence[workload.Entry], schema: Schema) -> list[Work]:
@@ -112,7 +99,7 @@ def works_of(entries: Sequence[workload.Entry], schema: Schema) -> list[Work]:
     return list(found.values())
 
 
-def trusted(session: Session, works: Sequence[Work], *, timeout: float) -> Prepared:
+def trusted(asked: Planner, works: Sequence[Work]) -> Prepared:
     """Leave out what is no query, what does not parse, and what could run somebody's code.
 
     Raises QueryError.
@@ -128,11 +115,11 @@ def trusted(session: Session, works: Sequence[Work], *, timeout: float) -> Prepa
         else:
             parsed.append((work, named))
     untrusted = Untrusted(
-        session,
+        asked.session,
         relations={oid for work, _ in parsed for oid in _oids(work)},
         functions={name for _, named in parsed for name in named.functions},
         operators={name for _, named in parsed for name in named.operators},
-        timeout=timeout,
+        timeout=asked.timeout,
     )
     kept = []
     for work, named in parsed:
@@ -153,52 +140,37 @@ LONGEST = 2.0
 """Seconds after which no more plans are asked for as evidence: a join of many tables takes long to plan."""
 
 
-def planned(
-    session: Session,
-    server: Server,
-    entries: Sequence[workload.Entry],
-    schema: Schema,
-    *,
-    timeout: float,
-) -> list[Planned]:
+def planned(asked: Planner, entries: Sequence[workload.Entry], schema: Schema) -> list[Planned]:
     """Return the generic plans of the statements that took most time, as many as LONGEST allows.
 
     Raises QueryError.
     """
     works = sorted(works_of(entries, schema), key=lambda work: -work.weight)[:MOST_PLANS]
-    asked = planner.Planner(session, server, timeout)
-    kept = trusted(session, works, timeout=timeout).works
+    kept = trusted(asked, works).works
     end = time.monotonic() + LONGEST
     in_time = itertools.takewhile(lambda _: time.monotonic() < end, kept)
     return [(work, asked.plan(work.asked)) for work in in_time]
 
 
-def worst(server: Server, plans: Sequence[Planned]) -> Iterator[Row]:
+def worst(asked: Planner, plans: Sequence[Planned]) -> Iterator[Row]:
     """Yield the dearest node of each plan, as rows of the made view `statement_plan`."""
-    memory = int(server.settings.get("work_mem", "4096")) * 1024
     for work, plan in plans:
         if isinstance(plan, NotPlanned):
             yield {"queryid": work.queryid, "reason": plan.reason}
         else:
-            said = genericplan.described(plan, work_memory=memory)
+            said = asked.described(plan)
             yield {"queryid": work.queryid, "cost": plan.cost, "worst": said}
 
 
-def uses(
-    session: Session,
-    server: Server,
-    plans: Sequence[Planned],
-    *,
-    timeout: float,
-) -> Iterator[Row]:
+def uses(asked: Planner, plans: Sequence[Planned]) -> Iterator[Row]:
     """Yield the indexes that plans name, as rows of the made view `index_use`.
 
     Where HypoPG can hide an index, the dearest statement that uses it is planned without it. Raises
     QueryError.
     """
-    tables = relations.read(session, {o for work, _ in plans for o in _oids(work)}, timeout=timeout)
+    named = {oid for work, _ in plans for oid in _oids(work)}
+    tables = relations.read(asked.session, named, timeout=asked.timeout)
     oids = {(t.schema, i.name): i.oid for t in tables.values() for i in t.indexes}
-    asked = planner.Planner(session, server, timeout)
     found: dict[int, list[tuple[Work, Plan]]] = {}
     for work, plan in plans:
         if isinstance(plan, Plan):
@@ -214,7 +186,7 @@ def uses(
             "indexrelid": oid,
             "statements": len(several),
             "queryid": work.queryid,
-            "query": work.asked.text[:10_000],
+            "query": work.asked.text[: workload.SHOWN],
             "cost": plan.cost,
             "cost_without": without.cost if isinstance(without, Plan) else None,
         }
@@ -246,7 +218,7 @@ def _row(one: Advice, advised: Advised) -> dict[str, object]:
         "calls": sum(h.work.calls for h in one.helped),
         "statements": len(one.helped),
         "queryid": first.work.queryid,
-        "query": first.work.asked.text[:10_000],
+        "query": first.work.asked.text[: workload.SHOWN],
         "cost_before": first.before,
         "cost_after": first.after,
         "evidence": one.evidence,
@@ -262,14 +234,11 @@ def _script(one: Advice) -> str:
     return f"CREATE EXTENSION IF NOT EXISTS {needed};\n{one.sql}" if needed else one.sql
 
 
-def _advise(
-    session: Session, server: Server, prepared: Prepared, *, timeout: float, limits: Limits
-) -> Advised:
+def _advise(asked: Planner, prepared: Prepared, limits: Limits) -> Advised:
     oids = {oid for work in prepared.works for oid in _oids(work)}
-    tables = relations.read(session, oids, timeout=timeout)
-    asked = planner.Planner(session, server, timeout)
+    tables = relations.read(asked.session, oids, timeout=asked.timeout)
     advised = choose.choose(prepared.works, tables, asked, refused=prepared.refused, limits=limits)
-    return replace(advised, advice=tuple(_opclass(one, server) for one in advised.advice))
+    return replace(advised, advice=tuple(_opclass(one, asked.server) for one in advised.advice))
 
 
 def _opclass(one: Advice, server: Server) -> Advice:

@@ -15,6 +15,7 @@ from pgaudit.commands.options import Connecting, Showing
 from pgaudit.errors import Exit, QueryError, TargetError, UsageError
 from pgaudit.model import Server
 from pgaudit.postgres import scratch, shape
+from pgaudit.postgres.planner import Planner
 from pgaudit.postgres.session import Session
 from pgaudit.render import advice
 
@@ -62,16 +63,17 @@ def advise(options: Advising, environ: Mapping[str, str]) -> Exit:
 def _advised(
     session: Session, server: Server, texts: list[str] | None, options: Advising
 ) -> Advised:
-    limits, timeout = Limits(options.share, options.per_table), options.connecting.timeout
+    limits = Limits(options.share, options.per_table)
+    asked = Planner(session, server, options.connecting.timeout)
     try:
         if texts is not None:
-            return run.from_texts(session, server, texts, timeout=timeout, limits=limits)
+            return run.from_texts(asked, texts, limits=limits)
         if not server.shapes.get(shape.STATEMENTS):
             raise TargetError(
                 "pg_stat_statements cannot be read in this database.",
                 hint="name a file of statements with --statements, or install the extension",
             )
-        return run.from_statistics(session, server, timeout=timeout, limits=limits)
+        return run.from_statistics(asked, limits=limits)
     except QueryError as error:
         raise TargetError(
             f"{session.place} could not be asked for advice.", server=error.message

@@ -21,7 +21,7 @@ from pgaudit import quote
 from pgaudit.errors import QueryError
 from pgaudit.model import Server
 from pgaudit.postgres import genericplan, plannable
-from pgaudit.postgres.genericplan import NotPlanned, Plan
+from pgaudit.postgres.genericplan import Node, NotPlanned, Plan
 from pgaudit.postgres.session import Answer, Session
 from pgaudit.postgres.standin import Question
 
@@ -111,6 +111,12 @@ class Planner:
             self._plans[statement] = self._one(statement, (), ()).plans[0]
         return self._plans[statement]
 
+    def described(self, plan: Plan, node: Node | None = None) -> str:
+        """Say in words what a plan's dearest node is, or another."""
+        # pg_settings gives it in kB.
+        memory = int(self.server.settings.get("work_mem", "4096")) * 1024
+        return genericplan.described(plan, work_memory=memory, node=node)
+
     def supposing(
         self,
         statements: Sequence[Statement],
@@ -169,15 +175,11 @@ class Planner:
         self, statements: Sequence[Statement], definitions: Sequence[str], hidden: Sequence[int]
     ) -> Supposed:
         """Ask for all plans in one transaction and one round trip."""
-        questions: list[Question] = [_settings("")]
-        supposed, first = bool(definitions or hidden), 0
-        if supposed:
-            questions.append(self._hypopg("hypopg_reset()"))
-            if hidden:
-                questions.append(self._hypopg("hypopg_unhide_all_indexes()"))
-            first = len(questions)
-            questions += map(self._creation, definitions)
-            questions += [self._hypopg("hypopg_hide_index($1)", oid) for oid in hidden]
+        clear = self._clear(made=bool(definitions or hidden), hidden=bool(hidden))
+        questions = [_settings(""), *clear]
+        first = len(questions)
+        questions += map(self._creation, definitions)
+        questions += [self._hypopg("hypopg_hide_index($1)", oid) for oid in hidden]
         places = []
         for statement in statements:
             text, parameters = plannable.prepared(NAME, statement.text, statement.limit)
@@ -187,12 +189,9 @@ class Planner:
             if parameters:
                 executed += f"({', '.join(['NULL'] * parameters)})"
             questions += [Question(f"EXPLAIN (VERBOSE, FORMAT JSON) {executed}"), _DEALLOCATE]
-        if supposed:
-            questions.append(self._hypopg("hypopg_reset()"))
-            if hidden:
-                questions.append(self._hypopg("hypopg_unhide_all_indexes()"))
+        questions += clear
         answers = self._asked(questions)
-        made = answers[first : first + len(definitions)] if supposed else []
+        made = answers[first : first + len(definitions)]
         return Supposed(
             tuple(genericplan.read(answers[place].rows[0][0]) for place in places),
             {d: str(answer.rows[0][0]) for d, answer in zip(definitions, made, strict=True)},
@@ -212,12 +211,13 @@ class Planner:
 
     def _asked(self, questions: Sequence[Question]) -> list[Answer]:
         """Ask; where that fails clear prepared statements and HypoPG, which no rollback does."""
-        undo = [_DEALLOCATE]
-        if self.confirms:
-            undo.append(self._hypopg("hypopg_reset()"))
-        if self.hides:
-            undo.append(self._hypopg("hypopg_unhide_all_indexes()"))
+        undo = [_DEALLOCATE, *self._clear(made=self.confirms, hidden=self.hides)]
         return self.session.ask(questions, timeout=self.timeout, undo=undo)
+
+    def _clear(self, *, made: bool, hidden: bool) -> list[Question]:
+        """Return what makes HypoPG forget the indexes that it made, and show those that it hid."""
+        calls = ["hypopg_reset()"] * made + ["hypopg_unhide_all_indexes()"] * hidden
+        return [self._hypopg(call) for call in calls]
 
 
 _DEALLOCATE = Question(f"DEALLOCATE {NAME}")

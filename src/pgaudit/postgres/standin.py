@@ -124,7 +124,7 @@ def _standin(view: str, surroundings: Surroundings, values: list[object], sql: s
         select = shape.select(view, surroundings.shapes, surroundings.schemas)
         window = surroundings.window
         if window is not None and view in window.views:
-            select = _windowed(view, select, window, values, set(_WORD.findall(sql)))
+            select = _windowed(view, select, window, values, sqltext.words(sql))
         return _named(view, select)
     values.append(json.dumps(list(surroundings.given[view])))
     columns = shape.newest(view)
@@ -133,9 +133,6 @@ def _standin(view: str, surroundings: Surroundings, values: list[object], sql: s
     return _named(
         view, f"SELECT * FROM jsonb_to_recordset(${len(values)}::jsonb) AS canned ({typed})"
     )
-
-
-_WORD = re.compile(r"\w+")
 
 
 def _windowed(

@@ -84,7 +84,9 @@ def _lines(place: str, advised: Advised, style: Style) -> Iterator[str]:
         yield from (f"   {line}" for line in _about(one, advised))
         shown = one.helped if style.verbose else one.helped[:STATEMENTS]
         width = max(len(_costs(h)) for h in shown)
-        yield from (f"   {_costs(h):{width}}  {_short(h.work.asked.text)}" for h in shown)
+        yield from (
+            f"   {_costs(h):{width}}  {units.one_line(h.work.asked.text, ONE_LINE)}" for h in shown
+        )
         if len(shown) < len(one.helped):
             yield f"   and {text.many(len(one.helped) - len(shown), 'more statement')}"
         yield ""
@@ -124,11 +126,6 @@ def _whole(advised: Advised) -> str:
 def _costs(helped: Helped) -> str:
     calls = text.many(helped.work.calls, "call")
     return f"cost {helped.before:,.0f} → {helped.after:,.0f}, {calls}"
-
-
-def _short(statement: str) -> str:
-    line = " ".join(statement.split())
-    return line if len(line) <= ONE_LINE else line[: ONE_LINE - 1] + "…"
 
 
 def _document(one: Advice, advised: Advised) -> dict[str, object]:
