@@ -78,7 +78,10 @@ def main() -> NoReturn:
     # arrive there as an exception.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminated)
-    app()
+    try:
+        app()
+    except OSError as error:  # of --help, which no command of ours prints
+        raise SystemExit(guard.unwritten(error)) from None
     raise SystemExit(Exit.CLEAN)
 
 

@@ -20,6 +20,10 @@ class Override:
     value: str
 
 
+FEW = 20
+"""Names that an error lists."""
+
+
 def parse(text: str) -> Override:
     """Read `unused-index.min_size=10 MiB`; raises UsageError.
 
@@ -81,4 +85,6 @@ def _bounded(override: Override, parameter: Parameter, value: Value) -> None:
 
 def _near(name: str, known: Mapping[str, object]) -> str:
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-    return f"did you mean {', '.join(near)}?" if near else f"known are {', '.join(sorted(known))}"
+    if near:
+        return f"did you mean {', '.join(near)}?"
+    return "see pgaudit list" if len(known) > FEW else f"known are {', '.join(sorted(known))}"

@@ -477,6 +477,22 @@ def test_list_and_explain() -> None:
     assert "'7340032'::bigint" in sql.stdout
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("arguments", [["list"], ["version"], ["check", "--help"]])
+def test_a_full_disk_is_2_and_says_so(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        got = subprocess.run(
+            [*COMMAND, *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environment(),
+            text=True,
+            check=False,
+        )
+    assert got.returncode == 2
+    assert got.stderr == "Cannot write to standard output: No space left on device.\n"
+
+
 def test_a_bug_is_4_and_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

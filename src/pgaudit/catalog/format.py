@@ -157,7 +157,8 @@ class ProofEntry(_Strict):
     name: Text = Field(description="The behaviour in plain words.")
     setup: Text | None = Field(
         default=None,
-        description="SQL run in a fresh database by its owner, on a connection then closed.",
+        description="SQL run in a fresh database by its owner, on a connection then closed. The "
+        "roles that it makes go with the database.",
     )
     teardown: Text | None = Field(
         default=None,

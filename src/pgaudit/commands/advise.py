@@ -86,7 +86,7 @@ def _texts(path: Path) -> list[str]:
         read = sys.stdin.buffer.read() if path == STDIN else path.read_bytes()
         texts = scratch.statements(read.decode("utf-8-sig"))
     except OSError as error:
-        raise UsageError(f"Cannot read {name}.", server=error.strerror) from None
+        raise UsageError(f"Cannot read {name}: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise UsageError(f"Cannot read {name}: it is not UTF-8.") from None
     if not texts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import sys
@@ -24,13 +25,32 @@ def guard(command: Callable[[], Exit]) -> Exit:
         print("Interrupted.", file=sys.stderr)
         return Exit.INTERRUPTED
     except BrokenPipeError:
-        # Python flushes stdout once more at its end; point it to where that cannot fail.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         return Exit.READER_GONE
+    except OSError as error:
+        return unwritten(error)
     except Exception:  # a bug of ours must not read as "findings", which is Python's exit code 1
         _bug()
         return Exit.BUG
     return answer
+
+
+def unwritten(error: OSError) -> Exit:
+    """Say that stdout cannot be written; any other error of the system is a bug of ours."""
+    if error.filename is not None or error.errno not in _NO_ROOM:
+        _bug()
+        return Exit.BUG
+    print(f"Cannot write to standard output: {error.strerror}.", file=sys.stderr)
+    _give_up_stdout()
+    return Exit.USAGE
+
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
+
+def _give_up_stdout() -> None:
+    """Point stdout to where it cannot fail: Python flushes it once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _bug() -> None:

@@ -138,4 +138,4 @@ def _replace(path: Path, text: str) -> None:
     except OSError as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise UsageError(f"Cannot write {path}.", server=error.strerror) from None
+        raise UsageError(f"Cannot write {path}: {error.strerror}.") from None

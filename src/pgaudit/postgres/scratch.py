@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 
 import psycopg
 from psycopg import conninfo as libpq
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGconn
 from psycopg.rows import TupleRow
 
 from pgaudit import quote
@@ -157,28 +159,38 @@ def held(conninfo: str, scripts: Sequence[str]) -> Iterator[None]:
             )
             stack.callback(_terminate, watcher, session.info.backend_pid)
             session.pgconn.send_query(script.encode())
-            _settled(watcher, session.info.backend_pid)
+            _settled(watcher, session)
         yield
 
 
-def _settled(watcher: Connection, pid: int) -> None:
+def _settled(watcher: Connection, session: Connection) -> None:
     """Wait until a session has done what it was told, or waits for something itself."""
     end = time.monotonic() + _SETTLE_SECONDS
-    while time.monotonic() < end:
-        row = watcher.execute(
-            "SELECT state = 'active', wait_event_type FROM pg_stat_activity WHERE pid = %s", (pid,)
-        ).fetchone()
-        # query_start is set with the state, so a session that was never asked anything is "idle" too;
-        # send_query has written to the socket by now, and one more look tells them apart.
-        if row is None or not row[0] or row[1] in ("Lock", "Timeout"):
-            time.sleep(0.05)
-            again = watcher.execute(
-                "SELECT state = 'active', wait_event_type FROM pg_stat_activity WHERE pid = %s",
-                (pid,),
-            ).fetchone()
-            if again == row:
-                return
-        time.sleep(0.01)
+    waited = False
+    while time.monotonic() < end and not _done(session.pgconn):
+        row = watcher.execute(_WAITS, (session.info.backend_pid,)).fetchone()
+        # A lock that is free again in a moment is not what it was told to wait for.
+        if waited and row:
+            return
+        waited = row is not None
+        time.sleep(0.05 if waited else 0.005)
+
+
+_WAITS = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event_type IN ('Lock', 'Timeout')"
+
+
+def _done(connection: PGconn) -> bool:
+    """Whether the last result of what was sent is here, or the session gone; results are thrown away."""
+    with contextlib.suppress(psycopg.OperationalError):
+        connection.consume_input()
+    while not connection.is_busy():
+        result = connection.get_result()
+        if result is None or result.status in _COPIES:
+            return True
+    return False
+
+
+_COPIES = {ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH}
 
 
 def _terminate(watcher: Connection, pid: int) -> None:
