@@ -33,6 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
             os.environ["TMPDIR"] = str(MEMORY)
             tempfile.tempdir = None
     config.addinivalue_line("markers", "pg(spec): the majors a test is for, such as '>=16'")
+    config.addinivalue_line("markers", "ends: a test for which the oldest and the newest major do")
 
 
 def pytest_report_header() -> list[str]:
@@ -57,11 +58,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run every test that needs a server once for each major, one worker a major."""
+    """Run every test that needs a server once for each major, one worker a major.
+
+    What runs the program as a process, or starts and stops servers, is slow and hardly differs between
+    majors: those are marked `ends`.
+    """
     if "server" in metafunc.fixturenames:
+        names = postgres.wanted()
+        if metafunc.definition.get_closest_marker("ends"):
+            names = list(dict.fromkeys((names[0], names[-1])))
         parameters = [
             pytest.param(name, id=f"pg{name}", marks=pytest.mark.xdist_group(name))
-            for name in postgres.wanted()
+            for name in names
         ]
         metafunc.parametrize("server", parameters, indirect=True, scope="session")
 

@@ -210,10 +210,18 @@ def sick(server: postgres.Server) -> Iterator[Sick]:
         yield Sick(made, injected, before)
 
 
+@pytest.fixture(scope="module")
+def found(sick: Sick) -> set[Place]:
+    """What is said of all faults together."""
+    return sick.found()
+
+
 def test_every_fault_is_found_and_nothing_else(
-    server: postgres.Server, sick: Sick, record_property: Callable[[str, object], None]
+    server: postgres.Server,
+    sick: Sick,
+    found: set[Place],
+    record_property: Callable[[str, object], None],
 ) -> None:
-    found = sick.found()
     wanted = {place for fault in sick.injected for place in expected(fault)}
     record_property("table", table(server.major, sick.injected, found, wanted))
     wrong = [f"missed {check}: {name}" for check, name in sorted(wanted - found)]
@@ -221,9 +229,8 @@ def test_every_fault_is_found_and_nothing_else(
     assert not wrong, "\n".join(wrong)
 
 
-def test_no_lock_is_waited_for(sick: Sick) -> None:
+def test_no_lock_is_waited_for(sick: Sick, found: set[Place]) -> None:
     """With every table locked as ALTER TABLE would, each check still answers, and the same."""
-    found = sick.found()
     with scratch.held(sick.conninfo, [EVERYTHING_LOCKED]):
         assert sick.found() == found
 

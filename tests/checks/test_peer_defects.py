@@ -441,6 +441,7 @@ def test_documentation_says_the_floor_that_is_in_force() -> None:
 # pgdoctor
 
 
+@pytest.mark.ends
 @pytest.mark.parametrize("form", ["json", "plain", "table"])
 def test_the_exit_code_does_not_depend_on_the_format(database: str, form: str) -> None:
     scratch.run(

@@ -23,6 +23,8 @@ import postgres
 from pgaudit.postgres import scratch
 from pgaudit.render import json as report_json
 
+pytestmark = pytest.mark.ends
+
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "pgaudit"]
 

@@ -21,6 +21,8 @@ from psycopg import conninfo as libpq
 import postgres
 from pgaudit.postgres import scratch
 
+pytestmark = pytest.mark.ends
+
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "pgaudit", "check"]
 SLOW = (

@@ -108,6 +108,7 @@ def test_runs_and_leaves_nothing(environ: dict[str, str], folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.ends
 @pytest.mark.parametrize("raised", [RuntimeError, KeyboardInterrupt, SystemExit])
 def test_exception_leaves_nothing(
     raised: type[BaseException], environ: dict[str, str], folder: Path
@@ -120,6 +121,7 @@ def test_exception_leaves_nothing(
     held.close()
 
 
+@pytest.mark.ends
 def test_two_at_once_do_not_meet(environ: dict[str, str], folder: Path) -> None:
     with throwaway(environ) as one:
         with throwaway(environ) as other:
@@ -137,6 +139,7 @@ with throwaway(os.environ, keep=True) as started:
 """
 
 
+@pytest.mark.ends
 def test_kept_one_stays_until_it_is_stopped(environ: dict[str, str], folder: Path) -> None:
     script = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", KEEP], capture_output=True, text=True, timeout=60,
@@ -149,6 +152,7 @@ def test_kept_one_stays_until_it_is_stopped(environ: dict[str, str], folder: Pat
     assert until(lambda: nothing_left(folder), 5), (processes(folder), list(folder.iterdir()))
 
 
+@pytest.mark.ends
 def test_kept_one_is_removed_if_the_body_fails(environ: dict[str, str], folder: Path) -> None:
     with pytest.raises(RuntimeError), throwaway(environ, keep=True):
         raise RuntimeError
@@ -232,6 +236,7 @@ def test_variables_do_not_reach_the_server(environ: dict[str, str], folder: Path
         assert ask(started.conninfo, "SHOW data_directory") == str(started.base / "data")
 
 
+@pytest.mark.ends
 @pytest.mark.parametrize("names", [("PGPORT",), ("PGDATA", "PGHOST", "PGUSER", "PGDATABASE")])
 def test_conninfo_is_complete(
     names: tuple[str, ...], environ: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -244,6 +249,7 @@ def test_conninfo_is_complete(
         assert ask(started.conninfo, said) == "postgres postgres 5432"
 
 
+@pytest.mark.ends
 def test_interrupted_start_leaves_nothing(
     environ: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,6 +277,7 @@ def is_ready(folder: Path) -> bool:
     return False
 
 
+@pytest.mark.ends
 @pytest.mark.parametrize(
     ("stage", "number"),
     [
@@ -306,6 +313,7 @@ def test_signal_leaves_nothing(
 
 
 @needs_root
+@pytest.mark.ends
 @pytest.mark.parametrize("readable", [True, False])
 def test_root_without_namespaces_becomes_nobody(
     readable: bool, environ: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch
