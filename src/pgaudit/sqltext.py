@@ -10,6 +10,8 @@ _PERCENT = re.compile(r"%%|%\((\w+)\)s|%")
 _STATEMENTS = ("pg_stat_statements", "pg_stat_statements_info")
 BEHIND: Mapping[str, tuple[str, ...]] = {
     "user_database": ("pg_database",),
+    "locked_relation": ("pg_locks",),
+    "readable_sequence": ("pg_locks",),
     "matched_statement": _STATEMENTS,
     "statement_reading": _STATEMENTS,
     "statement_plan": _STATEMENTS,
@@ -24,6 +26,7 @@ _VIEW = re.compile(
     r"|pg_hba_file_rules"
     r"|matched_statement|statement_reading|statement_plan|index_advice|index_use"
     r"|user_(?:relation|function|type|schema|role|database)|postgresql_release|migration_table"
+    r"|locked_relation|readable_sequence"
     r")\b(?!\s*\()"
     r"|(?<![\w.])(pgstattuple_approx|pgstatindex)(?=\s*\()"
 )

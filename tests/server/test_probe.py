@@ -11,7 +11,7 @@ from psycopg import conninfo
 import postgres
 from pgaudit.catalog import find
 from pgaudit.errors import TargetError
-from pgaudit.postgres import probe, scratch, shape
+from pgaudit.postgres import embedded, probe, scratch, shape
 from pgaudit.postgres.standin import Surroundings, question
 
 
@@ -186,6 +186,26 @@ def test_relations_of_users(server: postgres.Server, database: str) -> None:
     finally:
         scratch.run(database, "DROP SCHEMA storage CASCADE; DROP ROLE supabase_admin")
     assert sorted(names) == ["also_mine", "counter", "many", "mine", "shown"]
+
+
+@pytest.mark.ends
+def test_relations_that_somebody_has_or_awaits_for_himself(server: postgres.Server) -> None:
+    """Also those of a prepared transaction, which has no process; not what others only read or write."""
+    names = """SELECT c.relname FROM locked_relation l JOIN pg_class c ON c.oid = l.relation
+               WHERE c.relkind = 'r' ORDER BY c.relname"""
+    settings = {"max_prepared_transactions": "2"}
+    with embedded.throwaway(server.beside(), settings=settings) as started:
+        scratch.run(
+            started.conninfo,
+            "CREATE TABLE awaited (id int); CREATE TABLE prepared (id int); CREATE TABLE written (id int);"
+            "BEGIN; LOCK TABLE prepared; PREPARE TRANSACTION 'left'",
+        )
+        reading = "BEGIN; SELECT FROM awaited; INSERT INTO written VALUES (1)"
+        with scratch.held(started.conninfo, [reading, "ALTER TABLE awaited ADD name text"]):
+            assert asked(started.conninfo, names, "locked_relation") == (
+                ("awaited",),
+                ("prepared",),
+            )
 
 
 def test_functions_read_as_views(server: postgres.Server) -> None:

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pgaudit.postgres import shape
 from pgaudit.postgres.session import Session
 from pgaudit.postgres.standin import Question
 
 # Functions are looked for by name alone: which of several is meant depends on types, and one that
 # somebody added to be preferred is exactly what is feared. What a relation's expressions use stands
 # in pg_depend; what belongs to pg_catalog is pinned, and has no entry there.
-_SQL = """
+_SQL = f"""
 WITH /* pgaudit: folding */ RECURSIVE untrusted AS MATERIALIZED (
     SELECT p.oid, p.proname, n.nspname
     FROM   pg_proc p
@@ -84,9 +85,7 @@ SELECT 'locked', NULL, r.named, NULL
 FROM  (SELECT r.named, r.relation FROM reached r
        UNION ALL
        SELECT r.named, i.indexrelid FROM reached r JOIN pg_index i ON i.indrelid = r.relation) r
-JOIN   pg_locks l ON l.relation = r.relation
-WHERE  l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
-  AND  l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+JOIN   ({shape.own_views()["locked_relation"]}) l ON l.relation = r.relation
 """
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pgaudit.postgres import shape
 from pgaudit.postgres.session import Session
 from pgaudit.postgres.standin import Question
 
@@ -75,16 +76,12 @@ class Table:
 
 # Sizes come from relpages, and partitions from pg_inherits, since pg_partition_tree() locks each. The
 # server's deparser waits for whoever holds ACCESS EXCLUSIVE, so tables that somebody does are left out.
-_SQL = """
+_SQL = f"""
 WITH /* pgaudit: relations */ RECURSIVE below (top, oid) AS (
     SELECT c.oid, c.oid FROM pg_class c WHERE c.oid = ANY ($1::oid[])
     UNION  ALL
     SELECT b.top, h.inhrelid FROM below b JOIN pg_inherits h ON h.inhparent = b.oid
-), locked AS MATERIALIZED (
-    SELECT l.relation FROM pg_locks l
-    WHERE  l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
-      AND  l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
-), busy AS (
+), locked AS MATERIALIZED ({shape.own_views()["locked_relation"]}), busy AS (
     SELECT b.top FROM below b JOIN locked k ON k.relation = b.oid
     UNION
     SELECT b.top
@@ -130,7 +127,7 @@ CROSS  JOIN LATERAL (
              'common', coalesce((
                  SELECT jsonb_object_agg(v.value, v.share)
                  FROM   unnest(p.most_common_vals::text::text[], p.most_common_freqs) AS v(value, share)
-                 WHERE  length(v.value) <= 200 AND b.typcategory <> 'A'), '{}')
+                 WHERE  length(v.value) <= 200 AND b.typcategory <> 'A'), '{{}}')
            ) ORDER BY a.attnum) AS columns
     FROM   pg_attribute a
     JOIN   pg_type t ON t.oid = a.atttypid

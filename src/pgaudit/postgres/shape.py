@@ -181,6 +181,32 @@ def own_views() -> Mapping[str, str]:
         FROM   pg_catalog.pg_namespace n
         JOIN   pg_catalog.pg_roles o ON o.oid = n.nspowner
         WHERE  {_USER_SCHEMA} AND {_no_member("pg_namespace", "n")}""",
+        # What somebody else has, or awaits, for himself alone: deparsing what is in it, and measuring
+        # it, would wait. A prepared transaction that holds a lock has no process.
+        "locked_relation": """
+        SELECT DISTINCT l.relation FROM pg_locks l
+        WHERE  l.mode = 'AccessExclusiveLock' AND l.relation IS NOT NULL
+          AND  l.database = (SELECT d.oid FROM pg_catalog.pg_database d
+                             WHERE  d.datname = current_database())
+          AND  l.pid IS DISTINCT FROM pg_backend_pid()""",
+        # Sequences whose last value may be read, and how many of them at once: reading takes a lock
+        # that is kept to the end of the transaction, and waits for who alters the sequence.
+        "readable_sequence": """
+        SELECT q.seqrelid AS oid,
+               current_setting('max_locks_per_transaction')::bigint
+               * (current_setting('max_connections')::bigint
+                  + current_setting('max_prepared_transactions')::bigint) / 4 AS most
+        FROM   pg_catalog.pg_sequence q
+        JOIN   pg_catalog.pg_class c ON c.oid = q.seqrelid
+        WHERE  NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
+          AND  has_sequence_privilege(q.seqrelid, 'SELECT, USAGE')
+          AND  q.seqrelid NOT IN (SELECT l.relation FROM pg_locks l
+                             WHERE  l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
+                                               'AccessExclusiveLock')
+                               AND  l.relation IS NOT NULL
+                               AND  l.database = (SELECT d.oid FROM pg_catalog.pg_database d
+                                                  WHERE  d.datname = current_database())
+                               AND  l.pid IS DISTINCT FROM pg_backend_pid())""",
         # Roles of this server's users: predefined roles and those of services left out.
         "user_role": f"""
         SELECT r.* FROM pg_roles r
@@ -195,7 +221,7 @@ def own_views() -> Mapping[str, str]:
 OWN_VIEWS = frozenset(
     {
         "postgresql_release", "migration_table", "user_relation", "user_function", "user_type",
-        "user_schema", "user_role", "user_database",
+        "user_schema", "user_role", "user_database", "locked_relation", "readable_sequence",
     }
 )  # fmt: skip
 """The names of `own_views()`."""
