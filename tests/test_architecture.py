@@ -29,7 +29,7 @@ ALLOWED = {
     "judge": {"evidence", "model", "template", "units"},
     "whynot": {"model", "quote", "statements", "units"},
     "render": {"render", "advise", "errors", "evidence", "model", "plan", "units"},
-    "window": {"errors", "evidence", "model", "postgres", "whynot"},
+    "window": {"errors", "evidence", "model", "postgres", "sqltext", "whynot"},
     "audit": {"made", "errors", "judge", "model", "postgres", "window"},
     "proof": {"audit", "errors", "judge", "model", "postgres", "units"},
     "demo": {"demo", "postgres"},

@@ -10,6 +10,12 @@ _PERCENT = re.compile(r"%%|%\((\w+)\)s|%")
 _STATEMENTS = ("pg_stat_statements", "pg_stat_statements_info")
 BEHIND: Mapping[str, tuple[str, ...]] = {
     "user_database": ("pg_database",),
+    "database_counters": (
+        "pg_stat_database",
+        "pg_stat_bgwriter",
+        "pg_stat_archiver",
+        "pg_stat_wal",
+    ),
     "locked_relation": ("pg_locks",),
     "readable_sequence": ("pg_locks",),
     "matched_statement": _STATEMENTS,
@@ -26,7 +32,7 @@ _VIEW = re.compile(
     r"|pg_hba_file_rules"
     r"|matched_statement|statement_reading|statement_plan|index_advice|index_use"
     r"|user_(?:relation|function|type|schema|role|database)|postgresql_release|migration_table"
-    r"|locked_relation|readable_sequence"
+    r"|locked_relation|readable_sequence|database_counters"
     r")\b(?!\s*\()"
     r"|(?<![\w.])(pgstattuple_approx|pgstatindex)(?=\s*\()"
 )

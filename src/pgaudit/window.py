@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Iterable
 from datetime import timedelta
 
-from pgaudit import whynot
+from pgaudit import sqltext, whynot
 from pgaudit.errors import TargetError
 from pgaudit.evidence import Sample, Window
 from pgaudit.model import Check, Reason, Server
@@ -37,10 +37,9 @@ def views(checks: Iterable[Check]) -> tuple[str, ...]:
 
 
 def _counted(check: Check) -> list[str]:
-    """Return the cumulative views behind a check; what no server has is made of its statements."""
-    others = {*shape.names(), *shape.OWN_VIEWS}
-    made = [shape.STATEMENTS for view in check.reads if view not in others]
-    return [v for v in (*check.reads, check.evidence_view, *made) if v in counters.cumulative()]
+    """Return the cumulative views that a check reads, or that stand behind those that it reads."""
+    read = (*check.reads, check.evidence_view, *sorted(sqltext.behind(check.reads)))
+    return [view for view in read if view in counters.cumulative()]
 
 
 def between(first: Sample, second: Sample, server: Server, place: str) -> Difference:

@@ -181,6 +181,21 @@ def own_views() -> Mapping[str, str]:
         FROM   pg_catalog.pg_namespace n
         JOIN   pg_catalog.pg_roles o ON o.oid = n.nspowner
         WHERE  {_USER_SCHEMA} AND {_no_member("pg_namespace", "n")}""",
+        # pg_stat_database, with the shortest and the longest time that a database's counters can cover.
+        # It has no stamp until it is reset (15+); a clean restart keeps the counters, and whatever
+        # discards them, such as a crash, stamps those of the server: the oldest of their stamps is
+        # wrong only where each was reset by hand since.
+        "database_counters": """
+        SELECT d.*,
+               coalesce(d.stats_reset,
+                        greatest(pg_postmaster_start_time(), b.stats_reset)) AS surely_since,
+               coalesce(d.stats_reset,
+                        least(pg_postmaster_start_time(), b.stats_reset, a.stats_reset,
+                              w.stats_reset)) AS perhaps_since
+        FROM   pg_stat_database d
+        CROSS  JOIN (SELECT min(b.stats_reset) AS stats_reset FROM pg_stat_bgwriter b) b
+        CROSS  JOIN (SELECT min(a.stats_reset) AS stats_reset FROM pg_stat_archiver a) a
+        CROSS  JOIN (SELECT min(w.stats_reset) AS stats_reset FROM pg_stat_wal w) w""",
         # What somebody else has, or awaits, for himself alone: deparsing what is in it, and measuring
         # it, would wait. A prepared transaction that holds a lock has no process.
         "locked_relation": """
@@ -222,6 +237,7 @@ OWN_VIEWS = frozenset(
     {
         "postgresql_release", "migration_table", "user_relation", "user_function", "user_type",
         "user_schema", "user_role", "user_database", "locked_relation", "readable_sequence",
+        "database_counters",
     }
 )  # fmt: skip
 """The names of `own_views()`."""

@@ -68,10 +68,9 @@ def question(
     """Wrap a check's SQL; `label` is shown to whoever watches the server, `limit` caps the rows."""
     values: list[object] = []
     functions = [view for view in reads if view in shape.FUNCTION_VIEWS]
-    canned = sqltext.behind(shape.OWN_VIEWS.intersection(reads)) & surroundings.given.keys()
     standins = [
         _standin(view, surroundings, values, sql)
-        for view in _in_order([*reads, *canned.difference(reads)])
+        for view in _in_order(_with_those_behind(reads))
         if view not in functions or view in surroundings.given
     ]
     mark = f"/* pgaudit: {label} */"
@@ -101,7 +100,7 @@ def for_psql(
     functions = [view for view in reads if view in shape.FUNCTION_VIEWS]
     standins = [
         _named(view, shape.select(view, shapes, schemas))
-        for view in _in_order(reads)
+        for view in _in_order(_with_those_behind(reads))
         if view not in functions
     ]
     body = _schemas(sql, _all_public(sql))
@@ -112,6 +111,11 @@ def for_psql(
         "SET search_path = pg_catalog, pg_temp;\n"
         f"{head}SELECT * FROM (\n{body.rstrip()}\n) AS finding;\n"
     )
+
+
+def _with_those_behind(reads: Sequence[str]) -> list[str]:
+    """Add what pgaudit's own views read: it may be canned, of a window, or older than the newest shape."""
+    return [*dict.fromkeys((*reads, *sorted(sqltext.behind(shape.OWN_VIEWS.intersection(reads)))))]
 
 
 def _in_order(reads: Sequence[str]) -> list[str]:
