@@ -32,7 +32,7 @@ _VIEW = re.compile(
     r"|pg_hba_file_rules"
     r"|matched_statement|statement_reading|statement_plan|index_advice|index_use"
     r"|user_(?:relation|function|type|schema|role|database)|postgresql_release|migration_table"
-    r"|locked_relation|readable_sequence|database_counters"
+    r"|locked_relation|readable_sequence|database_counters|whole_table"
     r")\b(?!\s*\()"
     r"|(?<![\w.])(pgstattuple_approx|pgstatindex)(?=\s*\()"
 )

@@ -153,16 +153,34 @@ def own_views() -> Mapping[str, str]:
     Each is the SELECT that stands for it. Roles and databases are read by names that a proof's
     canned rows may stand in for.
     """
+    user_relation = _of_users(
+        "pg_class",
+        "c",
+        "relnamespace",
+        "c.relkind IN ('r', 'p', 'f', 'm', 'v', 'S') AND c.relpersistence <> 't'",
+    )
     return {
         "postgresql_release": _releases(),
         # Tables, partitioned tables, foreign tables, materialized views, views and sequences. A
         # member's indexes are no members themselves, so indexes are reached through their table.
-        "user_relation": _of_users(
-            "pg_class",
-            "c",
-            "relnamespace",
-            "c.relkind IN ('r', 'p', 'f', 'm', 'v', 'S') AND c.relpersistence <> 't'",
-        ),
+        "user_relation": user_relation,
+        # Those that have rows, and how many: a partitioned table has its partitions'. By what VACUUM
+        # and ANALYZE noted; pg_relation_size() would wait for a locked table.
+        "whole_table": f"""
+        SELECT r.oid, r.nspname, r.relname,
+               coalesce(l.rows, greatest(r.reltuples, 0)) AS rows,
+               coalesce(l.pages, greatest(r.relpages, 0)) AS pages,
+               coalesce(l.toast_pages, greatest(t.relpages, 0)) AS toast_pages
+        FROM   ({user_relation}) r
+        LEFT   JOIN pg_catalog.pg_class t ON t.oid = r.reltoastrelid
+        LEFT   JOIN (SELECT pg_partition_root(c.oid) AS root, sum(greatest(c.reltuples, 0)) AS rows,
+                            sum(greatest(c.relpages, 0)) AS pages,
+                            sum(greatest(t.relpages, 0)) AS toast_pages
+                     FROM   pg_catalog.pg_class c
+                     LEFT   JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid
+                     WHERE  c.relispartition AND c.relkind IN ('r', 'f')
+                     GROUP  BY 1) l ON l.root = r.oid
+        WHERE  r.relkind IN ('r', 'p', 'f', 'm')""",
         # What tools for migrations keep for themselves: nobody may change it but they.
         "migration_table": f"""
         SELECT c.oid
@@ -237,7 +255,7 @@ OWN_VIEWS = frozenset(
     {
         "postgresql_release", "migration_table", "user_relation", "user_function", "user_type",
         "user_schema", "user_role", "user_database", "locked_relation", "readable_sequence",
-        "database_counters",
+        "database_counters", "whole_table",
     }
 )  # fmt: skip
 """The names of `own_views()`."""
