@@ -58,20 +58,22 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run every test that needs a server once for each major, one worker a major.
+    """Run every test that needs a server, or its programs, once for each major.
 
-    What runs the program as a process, or starts and stops servers, is slow and hardly differs between
-    majors: those are marked `ends`.
+    One worker has all that need a major's server. What runs the program as a process, or starts and
+    stops servers, is slow and hardly differs between majors: that is marked `ends`.
     """
+    names = postgres.wanted()
+    if metafunc.definition.get_closest_marker("ends"):
+        names = list(dict.fromkeys((names[0], names[-1])))
     if "server" in metafunc.fixturenames:
-        names = postgres.wanted()
-        if metafunc.definition.get_closest_marker("ends"):
-            names = list(dict.fromkeys((names[0], names[-1])))
         parameters = [
             pytest.param(name, id=f"pg{name}", marks=pytest.mark.xdist_group(name))
             for name in names
         ]
         metafunc.parametrize("server", parameters, indirect=True, scope="session")
+    elif "environ" in metafunc.fixturenames:
+        metafunc.parametrize("environ", names, ids=lambda name: f"pg{name}", indirect=True)
 
 
 @pytest.fixture(scope="session")
