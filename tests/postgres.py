@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from psycopg import conninfo as libpq
 
+from pgaudit import proof
 from pgaudit.model import Target
 from pgaudit.postgres import embedded, scratch
 from pgaudit.postgres.session import Session
@@ -127,7 +128,7 @@ def serve(name: str, settings: Mapping[str, str] | None = None) -> Iterator[Serv
         raise embedded.ServerError(f"PostgreSQL {name} is not to be had here.")
     environ = {**os.environ, "PGAUDIT_PG_BIN": str(programs)}
     # Proofs make databases by the hundred, and each would push the others' statements out.
-    chosen = {"pg_stat_statements.max": "50000", **(settings or {})}
+    chosen = {**proof.SETTINGS, **(settings or {})}
     with embedded.throwaway(environ, settings=chosen) as started:
         server = described(started.conninfo)
         server.base, server.binaries = started.base, started.binaries

@@ -28,6 +28,9 @@ DATA_READER = "pgaudit_data_reader"
 
 READERS = {READER: "pg_monitor", DATA_READER: "pg_monitor, pg_read_all_data"}
 
+SETTINGS = {"pg_stat_statements.max": "50000"}
+"""What a server for many proofs is started with: it must not evict statements meanwhile."""
+
 PATIENCE = 8.0
 """Seconds to wait for statistics to arrive; before PostgreSQL 15 a collector process brings them late."""
 

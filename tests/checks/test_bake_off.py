@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import postgres
-from pgaudit import audit
+from auditing import asked
 from pgaudit.catalog import find
 from pgaudit.model import Check, Result, Status
 from pgaudit.postgres import probe, scratch
@@ -233,10 +233,7 @@ def results(server: postgres.Server, database: str) -> list[Result]:
     assert len(checks) == len(PARAMETERS)
     with postgres.session(database, user="reader") as session:
         known = probe.probe(session, timeout=10)
-        return [
-            audit.ask(session, known, c, given={v: g for v, g in given.items() if v in c.reads})
-            for c in checks
-        ]
+        return [asked(session, known, c, given) for c in checks]
 
 
 def test_bake_off(server: postgres.Server, results: list[Result]) -> None:

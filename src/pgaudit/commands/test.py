@@ -24,7 +24,10 @@ def test(
     checks = find.checks(found, proofs=True)
     if no_server:
         return _told(checks, _without_server(checks), verbose)
-    with embedded.throwaway(environ) as server, proof.Bench.on(server.conninfo) as bench:
+    with (
+        embedded.throwaway(environ, settings=proof.SETTINGS) as server,
+        proof.Bench.on(server.conninfo) as bench,
+    ):
         return _told(checks, bench.prove_all(checks), verbose)
 
 
