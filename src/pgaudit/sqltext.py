@@ -18,6 +18,7 @@ BEHIND: Mapping[str, tuple[str, ...]] = {
     ),
     "locked_relation": ("pg_locks",),
     "readable_sequence": ("pg_locks",),
+    "role_without_timeout": ("pg_database", "pg_settings", "pg_stat_activity"),
     "matched_statement": _STATEMENTS,
     "statement_reading": _STATEMENTS,
     "statement_plan": _STATEMENTS,
@@ -32,7 +33,7 @@ _VIEW = re.compile(
     r"|pg_hba_file_rules"
     r"|matched_statement|statement_reading|statement_plan|index_advice|index_use"
     r"|user_(?:relation|function|type|schema|role|database)|postgresql_release|migration_table"
-    r"|locked_relation|readable_sequence|database_counters|whole_table"
+    r"|locked_relation|readable_sequence|database_counters|whole_table|role_without_timeout"
     r")\b(?!\s*\()"
     r"|(?<![\w.])(pgstattuple_approx|pgstatindex)(?=\s*\()"
 )

@@ -19,7 +19,7 @@ from pgaudit.errors import UsageError
 from pgaudit.evidence import Window
 from pgaudit.model import Check, Reason, Requirements, Server, Severity
 from pgaudit.plan import PlannedTarget
-from pgaudit.postgres import shape
+from pgaudit.postgres import own, shape
 from pgaudit.whynot import why_not
 
 CHECKS = find.checks(find.sources())
@@ -202,7 +202,7 @@ def test_a_check_that_no_database_can_answer_is_left_once() -> None:
 
 def test_every_view_of_ours_is_known_where_sql_is_read() -> None:
     """A check's SQL that named one without declaring it would fail on a server only."""
-    assert set(shape.own_views()) == shape.OWN_VIEWS
-    for view in (*shape.OWN_VIEWS, *shape.MADE_COLUMNS):
+    assert set(own.views()) == own.NAMES
+    for view in (*own.NAMES, *shape.MADE_COLUMNS):
         assert sqltext.views(f"SELECT * FROM {view}") == {view}
     assert set(sqltext.BEHIND) >= set(shape.MADE_COLUMNS)

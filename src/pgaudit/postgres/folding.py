@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pgaudit.postgres import shape
+from pgaudit.postgres import own
 from pgaudit.postgres.session import Session
 from pgaudit.postgres.standin import Question
 
@@ -85,7 +85,7 @@ SELECT 'locked', NULL, r.named, NULL
 FROM  (SELECT r.named, r.relation FROM reached r
        UNION ALL
        SELECT r.named, i.indexrelid FROM reached r JOIN pg_index i ON i.indrelid = r.relation) r
-JOIN   ({shape.own_views()["locked_relation"]}) l ON l.relation = r.relation
+JOIN   ({own.views()["locked_relation"]}) l ON l.relation = r.relation
 """
 
 

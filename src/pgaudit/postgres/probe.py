@@ -10,7 +10,7 @@ from typing import Any
 from pgaudit.errors import QueryError, TargetError
 from pgaudit.evidence import Window
 from pgaudit.model import Extension, Server
-from pgaudit.postgres import shape
+from pgaudit.postgres import own, shape
 from pgaudit.postgres.session import Session
 from pgaudit.postgres.standin import Given, Question, Surroundings, question
 
@@ -21,7 +21,7 @@ PRELOADED: Mapping[str, str] = {shape.STATEMENTS: "pg_stat_statements.max"}
 """Extensions that work only if their library was preloaded, and a setting that only it defines."""
 
 _FACTS = f"""
-WITH /* pgaudit: facts */ user_relation AS ({shape.own_views()["user_relation"]})
+WITH /* pgaudit: facts */ user_relation AS ({own.views()["user_relation"]})
 SELECT
        current_setting('server_version')          AS version,
        current_setting('server_version_num')::int AS version_number,
@@ -176,7 +176,7 @@ def databases(session: Session, *, timeout: float) -> list[str]:
     answer = session.ask(
         [
             Question(
-                f"WITH /* pgaudit: databases */ own AS ({shape.own_views()['user_database']}) "
+                f"WITH /* pgaudit: databases */ own AS ({own.views()['user_database']}) "
                 "SELECT datname::text FROM own WHERE datallowconn ORDER BY datname"
             )
         ],

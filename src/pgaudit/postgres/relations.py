@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pgaudit.postgres import shape
+from pgaudit.postgres import own
 from pgaudit.postgres.session import Session
 from pgaudit.postgres.standin import Question
 
@@ -81,7 +81,7 @@ WITH /* pgaudit: relations */ RECURSIVE below (top, oid) AS (
     SELECT c.oid, c.oid FROM pg_class c WHERE c.oid = ANY ($1::oid[])
     UNION  ALL
     SELECT b.top, h.inhrelid FROM below b JOIN pg_inherits h ON h.inhparent = b.oid
-), locked AS MATERIALIZED ({shape.own_views()["locked_relation"]}), busy AS (
+), locked AS MATERIALIZED ({own.views()["locked_relation"]}), busy AS (
     SELECT b.top FROM below b JOIN locked k ON k.relation = b.oid
     UNION
     SELECT b.top

@@ -17,7 +17,7 @@ from decimal import Decimal
 
 from pgaudit import quote, sqltext
 from pgaudit.model import Extension, Parameter, Server
-from pgaudit.postgres import counters, shape
+from pgaudit.postgres import counters, own, shape
 from pgaudit.postgres.difference import Difference
 from pgaudit.units import KINDS, Value
 
@@ -115,12 +115,12 @@ def for_psql(
 
 def _with_those_behind(reads: Sequence[str]) -> list[str]:
     """Add what pgaudit's own views read: it may be canned, of a window, or older than the newest shape."""
-    return [*dict.fromkeys((*reads, *sorted(sqltext.behind(shape.OWN_VIEWS.intersection(reads)))))]
+    return [*dict.fromkeys((*reads, *sorted(sqltext.behind(own.NAMES.intersection(reads)))))]
 
 
 def _in_order(reads: Sequence[str]) -> list[str]:
     """Put views of pgaudit's own last: they read others, and canned rows where there are any."""
-    return sorted(reads, key=lambda view: view in shape.OWN_VIEWS)
+    return sorted(reads, key=lambda view: view in own.NAMES)
 
 
 def _standin(view: str, surroundings: Surroundings, values: list[object], sql: str) -> str:
@@ -177,10 +177,11 @@ def _windowed(
 
 def _named(view: str, select: str) -> str:
     """Make a common table expression: shared memory is read once, catalogs keep their indexes."""
-    if view in shape.OWN_VIEWS:
+    how = "MATERIALIZED "
+    if view in own.NAMES:
         how = "NOT MATERIALIZED "
-    else:
-        how = "" if view in shape.OF_CATALOGS else "MATERIALIZED "
+    elif view in shape.OF_CATALOGS:
+        how = ""
     return f"{quote.identifier(view)} AS {how}({select})"
 
 
