@@ -73,8 +73,13 @@ class Asking:
         )
 
     def planner(self) -> Planner:
-        """Return the one that is asked for plans here: it remembers them."""
-        return self.once("planner", lambda: Planner(self.session, self.server, self.timeout))
+        """Return the one that is asked for plans here: it remembers them, and how often it waited.
+
+        Its timeout is that of whoever asks now.
+        """
+        planner = self.once("planner", lambda: Planner(self.session, self.server))
+        planner.timeout = self.timeout
+        return planner
 
 
 def given(asking: Asking) -> Given:

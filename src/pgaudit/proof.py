@@ -96,10 +96,7 @@ class Bench:
         if reason is not None:
             return Outcome(check.id, proof, skipped=reason)
         try:
-            with contextlib.ExitStack() as stack:
-                if proof.teardown:
-                    stack.callback(scratch.run, self.conninfo, proof.teardown)
-                database = stack.enter_context(self._database(check, proof))
+            with self._database(check, proof) as database:
                 return Outcome(check.id, proof, _Case(database, changed, proof).faults())
         except psycopg.Error as error:
             return Outcome(check.id, proof, (f"the case itself failed: {error}",))
@@ -114,17 +111,17 @@ class Bench:
 
     def _database(self, check: Check, proof: Proof) -> contextlib.AbstractContextManager[str]:
         extensions = tuple(check.requirements.extensions)
-        if proof.setup or proof.sessions:
-            return self._fresh(extensions, roles=True)
+        if proof.setup or proof.sessions or proof.teardown:
+            return self._fresh(extensions, proof.teardown or "")
         if extensions not in self.shared:
             self.shared[extensions] = self.kept.enter_context(self._fresh(extensions))
         return contextlib.nullcontext(self.shared[extensions])
 
     def _fresh(
-        self, extensions: tuple[str, ...], *, roles: bool = False
+        self, extensions: tuple[str, ...], teardown: str | None = None
     ) -> contextlib.AbstractContextManager[str]:
         name = f"proof_{next(self.numbers)}"
-        return scratch.database(self.conninfo, name, extensions=extensions, roles=roles)
+        return scratch.database(self.conninfo, name, extensions=extensions, teardown=teardown)
 
 
 def judged(check: Check, proof: Proof) -> Outcome:

@@ -491,8 +491,12 @@ def test_a_full_disk_is_2_and_says_so(arguments: list[str]) -> None:
             text=True,
             check=False,
         )
+        both = subprocess.run(
+            [*COMMAND, *arguments], stdout=full, stderr=full, env=environment(), check=False
+        )
     assert got.returncode == 2
     assert got.stderr == "Cannot write to standard output: No space left on device.\n"
+    assert both.returncode == 2
 
 
 def test_a_bug_is_4_and_says_so(

@@ -188,6 +188,33 @@ def test_relations_of_users(server: postgres.Server, database: str) -> None:
     assert sorted(names) == ["also_mine", "counter", "many", "mine", "shown"]
 
 
+def test_whole_tables(database: str) -> None:
+    """A partitioned table has what its partitions have, at whatever level; others have their own."""
+    scratch.run(
+        database,
+        """
+        CREATE TABLE plain (id int); CREATE MATERIALIZED VIEW kept AS SELECT 1 AS id;
+        CREATE TABLE parted (id int) PARTITION BY RANGE (id);
+        CREATE TABLE low PARTITION OF parted FOR VALUES FROM (0) TO (10) PARTITION BY RANGE (id);
+        CREATE TABLE lowest PARTITION OF low FOR VALUES FROM (0) TO (5);
+        CREATE TABLE lower PARTITION OF low FOR VALUES FROM (5) TO (10);
+        CREATE TABLE high PARTITION OF parted DEFAULT;
+        CREATE FOREIGN DATA WRAPPER away; CREATE SERVER away FOREIGN DATA WRAPPER away;
+        CREATE FOREIGN TABLE remote (id int) SERVER away; CREATE VIEW seen AS SELECT 1 AS id;
+        UPDATE pg_class SET reltuples = 100, relpages = 10
+        WHERE  relname IN ('plain', 'lowest', 'lower', 'high', 'remote');
+        UPDATE pg_class SET reltuples = 16777217 WHERE relname = 'high';
+        UPDATE pg_class SET reltuples = 0, relpages = 0 WHERE relname = 'kept';
+        """,
+    )
+    sql = """SELECT relname || ' ' || rows::bigint || ' ' || pages || ' ' || toast_pages FROM whole_table
+             ORDER BY relname"""
+    assert [row[0] for row in asked(database, sql, "whole_table")] == [
+        "high 16777216 10 0", "kept 0 0 0", "low 200 20 0", "lower 100 10 0", "lowest 100 10 0",
+        "parted 16777416 30 0", "plain 100 10 0",
+    ]  # fmt: skip
+
+
 @pytest.mark.ends
 def test_relations_that_somebody_has_or_awaits_for_himself(server: postgres.Server) -> None:
     """Also those of a prepared transaction, which has no process; not what others only read or write."""

@@ -206,3 +206,8 @@ def test_every_view_of_ours_is_known_where_sql_is_read() -> None:
     for view in (*own.NAMES, *shape.MADE_COLUMNS):
         assert sqltext.views(f"SELECT * FROM {view}") == {view}
     assert set(sqltext.BEHIND) >= set(shape.MADE_COLUMNS)
+    known = {*shape.names(), *own.NAMES}
+    for view, sql in own.views().items():
+        # What is written with its schema is meant to be the catalog itself.
+        read = known.intersection(sqltext.words(sqltext.bare(sql.replace("pg_catalog.", "in_"))))
+        assert read <= set(sqltext.BEHIND.get(view, ())), view

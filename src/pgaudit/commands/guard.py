@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import platform
@@ -19,10 +20,10 @@ def guard(command: Callable[[], Exit]) -> Exit:
         answer = command()
         sys.stdout.flush()
     except PgauditError as error:
-        print(*error.lines(), sep="\n", file=sys.stderr)
+        _say(*error.lines())
         return error.exit
     except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
+        _say("Interrupted.")
         return Exit.INTERRUPTED
     except BrokenPipeError:
         _give_up_stdout()
@@ -40,8 +41,8 @@ def unwritten(error: OSError) -> Exit:
     if error.filename is not None or error.errno not in _NO_ROOM:
         _bug()
         return Exit.BUG
-    print(f"Cannot write to standard output: {error.strerror}.", file=sys.stderr)
     _give_up_stdout()
+    _say(f"Cannot write to standard output: {error.strerror}.")
     return Exit.USAGE
 
 
@@ -54,10 +55,16 @@ def _give_up_stdout() -> None:
 
 
 def _bug() -> None:
-    print(
-        "This is a bug in pgaudit.\n"
-        f"  pgaudit {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
-        "  Please report it to the project, with the text below; it may name objects of your database.\n",
-        file=sys.stderr,
+    _say(
+        "This is a bug in pgaudit.",
+        f"  pgaudit {__version__}, Python {platform.python_version()}, {platform.platform()}",
+        "  Please report it to the project, with the text below; it may name objects of your database.",
+        "",
+        traceback.format_exc().rstrip(),
     )
-    traceback.print_exc()
+
+
+def _say(*lines: str) -> None:
+    """Print on stderr; where that cannot be written either, the exit code is all that can be told."""
+    with contextlib.suppress(OSError):
+        print(*lines, sep="\n", file=sys.stderr, flush=True)

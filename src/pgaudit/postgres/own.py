@@ -116,8 +116,8 @@ def views() -> Mapping[str, str]:
         # Tables, partitioned tables, foreign tables, materialized views, views and sequences. A
         # member's indexes are no members themselves, so indexes are reached through their table.
         "user_relation": user_relation,
-        # Those that have rows, and how many: a partitioned table has its partitions'. By what VACUUM
-        # and ANALYZE noted; pg_relation_size() would wait for a locked table.
+        # Those that have rows here, and how many: a partitioned table, and a partition that is one, has
+        # its partitions'. By what VACUUM and ANALYZE noted; pg_relation_size() would wait for a lock.
         "whole_table": f"""
         SELECT r.oid, r.nspname, r.relname,
                coalesce(l.rows, greatest(r.reltuples, 0)) AS rows,
@@ -125,14 +125,15 @@ def views() -> Mapping[str, str]:
                coalesce(l.toast_pages, greatest(t.relpages, 0)) AS toast_pages
         FROM   ({user_relation}) r
         LEFT   JOIN pg_catalog.pg_class t ON t.oid = r.reltoastrelid
-        LEFT   JOIN (SELECT pg_partition_root(c.oid) AS root, sum(greatest(c.reltuples, 0)) AS rows,
+        LEFT   JOIN (SELECT a.relid, sum(greatest(c.reltuples, 0)::float8) AS rows,
                             sum(greatest(c.relpages, 0)) AS pages,
                             sum(greatest(t.relpages, 0)) AS toast_pages
                      FROM   pg_catalog.pg_class c
+                     CROSS  JOIN LATERAL pg_partition_ancestors(c.oid) AS a (relid)
                      LEFT   JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid
-                     WHERE  c.relispartition AND c.relkind IN ('r', 'f')
-                     GROUP  BY 1) l ON l.root = r.oid
-        WHERE  r.relkind IN ('r', 'p', 'f', 'm')""",
+                     WHERE  c.relispartition AND c.relkind = 'r' AND a.relid <> c.oid
+                     GROUP  BY a.relid) l ON l.relid = r.oid
+        WHERE  r.relkind IN ('r', 'p', 'm')""",
         # What tools for migrations keep for themselves: nobody may change it but they.
         "migration_table": f"""
         SELECT c.oid
@@ -183,7 +184,7 @@ def views() -> Mapping[str, str]:
                   + current_setting('max_prepared_transactions')::bigint) / 4 AS most
         FROM   pg_catalog.pg_sequence q
         JOIN   pg_catalog.pg_class c ON c.oid = q.seqrelid
-        WHERE  NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
+        WHERE  c.relpersistence <> 't' AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
           AND  has_sequence_privilege(q.seqrelid, 'SELECT, USAGE')
           AND  q.seqrelid NOT IN (SELECT l.relation FROM pg_locks l
                              WHERE  l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',

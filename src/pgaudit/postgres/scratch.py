@@ -72,9 +72,12 @@ def run(conninfo: str, script: str, *, application_name: str = "pgaudit proof") 
 
 @contextlib.contextmanager
 def database(
-    conninfo: str, name: str, *, extensions: Sequence[str] = (), roles: bool = False
+    conninfo: str, name: str, *, extensions: Sequence[str] = (), teardown: str | None = None
 ) -> Iterator[str]:
-    """Create a database, yield how to connect to it, and drop it; with `roles`, those made meanwhile too.
+    """Create a database, yield how to connect to it, and drop it.
+
+    With a `teardown`, which may be empty, what no database holds goes as well: that script is run
+    afterwards, and then the roles are dropped that were made meanwhile.
 
     Extensions go into a schema of their own, because a check may not rely on `public`.
     """
@@ -103,9 +106,10 @@ def database(
             _leave_subscriptions(admin, name, made)
             _left(admin, name)
             admin.execute(f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)".encode())
-            new = _roles(admin) - before if roles else ()
-            if new:
-                admin.execute(f"DROP ROLE {', '.join(map(quote.identifier, new))}".encode())
+            if teardown is not None:
+                for statement in statements(teardown):
+                    admin.execute(statement.encode())
+                _drop_roles(admin, _roles(admin) - before)
 
 
 def _left(admin: Connection, name: str) -> None:
@@ -121,6 +125,14 @@ def _left(admin: Connection, name: str) -> None:
 
 
 _SESSIONS = "SELECT 1 FROM pg_stat_activity WHERE datname = %s LIMIT 1"
+
+
+def _drop_roles(admin: Connection, names: set[str]) -> None:
+    if names:
+        listed = ", ".join(map(quote.identifier, sorted(names)))
+        # What they were granted on other databases, tablespaces and parameters would keep them.
+        admin.execute(f"DROP OWNED BY {listed}".encode())
+        admin.execute(f"DROP ROLE {listed}".encode())
 
 
 def _roles(admin: Connection) -> set[str]:
