@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -17,6 +18,20 @@ class Exit(IntEnum):
     BUG = 4
     INTERRUPTED = 130
     READER_GONE = 141
+
+
+EVERY_CHECK = "pgaudit list shows every check"
+"""The hint for whoever names a check that there is not, nor one like it."""
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
+    """Return a hint: the names that are like this one, or what to do where there are none.
+
+    >>> did_you_mean("unused-indx", ["unused-index", "fsync-off"], EVERY_CHECK)
+    'did you mean unused-index?'
+    """
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f"did you mean {', '.join(near)}?" if near else otherwise
 
 
 class PgauditError(Exception):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pgaudit.errors import UsageError
+from pgaudit.errors import EVERY_CHECK, UsageError, did_you_mean
 from pgaudit.model import Check, Parameter
 from pgaudit.units import KINDS, Value, show
 
@@ -18,10 +17,6 @@ class Override:
     check: str
     parameter: str
     value: str
-
-
-FEW = 20
-"""Names that an error lists."""
 
 
 def parse(text: str) -> Override:
@@ -49,7 +44,7 @@ def apply(checks: Sequence[Check], overrides: Iterable[Override]) -> list[Check]
         if identifier not in changed:
             raise UsageError(
                 f"--set names the check '{override.check}', which does not exist.",
-                hint=_near(override.check, changed),
+                hint=did_you_mean(override.check, changed, EVERY_CHECK),
             )
         check = changed[identifier]
         changed[identifier] = check.having({override.parameter: _value(check, override)})
@@ -61,7 +56,11 @@ def _value(check: Check, override: Override) -> Value:
     if parameter is None:
         raise UsageError(
             f"{check.id} has no parameter '{override.parameter}'.",
-            hint=_near(override.parameter, check.parameters),
+            hint=did_you_mean(
+                override.parameter,
+                check.parameters,
+                f"known are {', '.join(sorted(check.parameters))}",
+            ),
         )
     try:
         value = KINDS[parameter.type].read(override.value)
@@ -81,10 +80,3 @@ def _bounded(override: Override, parameter: Parameter, value: Value) -> None:
                 f"--set {override.check}.{override.parameter}: it must be at {word} "
                 f"{show(parameter.type, bound)}."
             )
-
-
-def _near(name: str, known: Mapping[str, object]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-    if near:
-        return f"did you mean {', '.join(near)}?"
-    return "see pgaudit list" if len(known) > FEW else f"known are {', '.join(sorted(known))}"

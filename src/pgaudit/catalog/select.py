@@ -7,7 +7,7 @@ import fnmatch
 from collections.abc import Iterable, Sequence
 
 from pgaudit.catalog.format import CATEGORIES
-from pgaudit.errors import UsageError
+from pgaudit.errors import EVERY_CHECK, UsageError
 from pgaudit.model import Check
 
 STATUSES = ("stable", "preview")
@@ -68,4 +68,4 @@ def _suggestion(token: str, checks: Sequence[Check]) -> str:
     words = sorted(known(checks))
     near = difflib.get_close_matches(token, words, n=3, cutoff=0.5)
     near += [w for w in words if token and token in w and w not in near][: 3 - len(near)]
-    return f"did you mean {', '.join(near)}?" if near else "pgaudit list shows every check"
+    return f"did you mean {', '.join(near)}?" if near else EVERY_CHECK

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 import json
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 from pgaudit import override
 from pgaudit.catalog import find, pages
 from pgaudit.commands import console, output
-from pgaudit.errors import Exit, UsageError
+from pgaudit.errors import EVERY_CHECK, Exit, UsageError, did_you_mean
 from pgaudit.model import Check
 from pgaudit.postgres import standin
 from pgaudit.units import to_json
@@ -57,8 +56,7 @@ def _named(checks: Sequence[Check], name: str) -> Check:
     for check in checks:
         if name in (check.id, *check.aliases):
             return check
-    near = difflib.get_close_matches(name, [c.id for c in checks], n=3, cutoff=0.5)
-    hint = f"did you mean {', '.join(near)}?" if near else "pgaudit list shows every check"
+    hint = did_you_mean(name, (c.id for c in checks), EVERY_CHECK)
     raise UsageError(f"No check is called '{name}'.", hint=hint)
 
 

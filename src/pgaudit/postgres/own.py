@@ -1,8 +1,8 @@
 """The name of a view of pgaudit's own → the SELECT that stands for it.
 
 So that every check means the same by what is a user's, how old counters are, and what may be looked at
-without waiting. Roles, databases, settings, sessions, locks and counters are read by the names of
-their views, for which a proof's canned rows, or a window, may stand in; catalogs by their full names.
+without waiting. Databases, settings, sessions, locks and counters are read by the names of their views,
+for which a proof's canned rows, or a window, may stand in; catalogs by their full names.
 """
 
 from __future__ import annotations
@@ -95,6 +95,20 @@ def _no_member(catalog: str, alias: str) -> str:
                              AND d.objid = {alias}.oid AND d.deptype = 'e')"""
 
 
+_AGAINST_WRITERS = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")
+
+
+def _locked(*modes: str) -> str:
+    """Return the SELECT of this database's relations that others hold, or await, in one of the modes."""
+    # A prepared transaction that holds a lock has no process.
+    return f"""
+        SELECT DISTINCT l.relation FROM pg_locks l
+        WHERE  l.mode = ANY ('{{{",".join(modes)}}}') AND l.relation IS NOT NULL
+          AND  l.database = (SELECT d.oid FROM pg_catalog.pg_database d
+                             WHERE  d.datname = current_database())
+          AND  l.pid IS DISTINCT FROM pg_backend_pid()"""
+
+
 @functools.cache
 def views() -> Mapping[str, str]:
     """Return the SELECT of each view."""
@@ -168,16 +182,11 @@ def views() -> Mapping[str, str]:
         CROSS  JOIN (SELECT min(a.stats_reset) AS stats_reset FROM pg_stat_archiver a) a
         CROSS  JOIN (SELECT min(w.stats_reset) AS stats_reset FROM pg_stat_wal w) w""",
         # What somebody else has, or awaits, for himself alone: deparsing what is in it, and measuring
-        # it, would wait. A prepared transaction that holds a lock has no process.
-        "locked_relation": """
-        SELECT DISTINCT l.relation FROM pg_locks l
-        WHERE  l.mode = 'AccessExclusiveLock' AND l.relation IS NOT NULL
-          AND  l.database = (SELECT d.oid FROM pg_catalog.pg_database d
-                             WHERE  d.datname = current_database())
-          AND  l.pid IS DISTINCT FROM pg_backend_pid()""",
+        # it, would wait.
+        "locked_relation": _locked("AccessExclusiveLock"),
         # Sequences whose last value may be read, and how many of them at once: reading takes a lock
         # that is kept to the end of the transaction, and waits for who alters the sequence.
-        "readable_sequence": """
+        "readable_sequence": f"""
         SELECT q.seqrelid AS oid,
                current_setting('max_locks_per_transaction')::bigint
                * (current_setting('max_connections')::bigint
@@ -186,13 +195,7 @@ def views() -> Mapping[str, str]:
         JOIN   pg_catalog.pg_class c ON c.oid = q.seqrelid
         WHERE  c.relpersistence <> 't' AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
           AND  has_sequence_privilege(q.seqrelid, 'SELECT, USAGE')
-          AND  q.seqrelid NOT IN (SELECT l.relation FROM pg_locks l
-                             WHERE  l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
-                                               'AccessExclusiveLock')
-                               AND  l.relation IS NOT NULL
-                               AND  l.database = (SELECT d.oid FROM pg_catalog.pg_database d
-                                                  WHERE  d.datname = current_database())
-                               AND  l.pid IS DISTINCT FROM pg_backend_pid())""",
+          AND  q.seqrelid NOT IN ({_locked(*_AGAINST_WRITERS)})""",
         # Roles of this server's users: predefined roles and those of services left out.
         "user_role": user_role,
         "user_database": user_database,

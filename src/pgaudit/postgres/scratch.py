@@ -66,8 +66,12 @@ def run(conninfo: str, script: str, *, application_name: str = "pgaudit proof") 
     connection is what makes the server flush its statistics. psycopg.Error passes through.
     """
     with contextlib.closing(connect(conninfo, application_name=application_name)) as connection:
-        for statement in statements(script):
-            connection.execute(statement.encode())
+        _execute(connection, script)
+
+
+def _execute(connection: Connection, script: str) -> None:
+    for statement in statements(script):
+        connection.execute(statement.encode())
 
 
 @contextlib.contextmanager
@@ -107,8 +111,7 @@ def database(
             _left(admin, name)
             admin.execute(f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)".encode())
             if teardown is not None:
-                for statement in statements(teardown):
-                    admin.execute(statement.encode())
+                _execute(admin, teardown)
                 _drop_roles(admin, _roles(admin) - before)
 
 
